@@ -1,0 +1,175 @@
+"""Policy bundles: a folder with `policy.json` and `weights.safetensors`. Loading one never executes code.
+
+The JSON says what to build, with which specs; the weights fill it. A bundle is written beside its place and moved
+there whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import nn
+
+from policies.cloned import ClonedPlanner
+from policies.compose import Chunked, Noise, Residual
+from policies.networks import ChunkNet, Features, Normalise, ResidualHead
+from robo_rl.errors import CorruptFile, UnknownName, UserError
+from robo_rl.policy import Policy
+from robo_rl.spec import Feature, Spec, require_equal
+
+FORMAT = 1
+
+
+@dataclass
+class Bundle:
+    """A base policy, perhaps with a residual, and the specs it fits.
+
+    `residual` is None for a base alone. `meta` holds what it was trained on (task, robot, seeds, results).
+    """
+
+    obs_spec: Spec
+    act_spec: Feature
+    network: ChunkNet
+    execute: int
+    features: Features | None = None
+    head: ResidualHead | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.obs_spec, self.act_spec)
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        return ("base",) if self.head is None else ("residual", "base")
+
+    def policy_for(self, use: str = "", noise: Noise | None = None) -> Policy:
+        """A fresh policy: `use` "residual" or "base" ("" is the best the bundle has)."""
+        use = use or self.uses[0]
+        if use not in self.uses:
+            raise UnknownName("use", use, self.uses)
+        base = Chunked(ClonedPlanner(self.network, self.obs_spec), self.execute, self.act_spec)
+        if use == "base":
+            return base
+        assert self.features is not None and self.head is not None
+        return Residual(base, self.features, self.head, self.obs_spec, noise)
+
+    def require(self, obs_spec: Spec, act_spec: Feature, where: str) -> None:
+        """Raise `SpecMismatch` with the difference unless the bundle fits these specs."""
+        have = Spec({**self.obs_spec, "action": self.act_spec})
+        require_equal(have, Spec({**obs_spec, "action": act_spec}), f"the bundle does not fit {where}")
+
+    def to(self, device: str) -> Bundle:
+        for module in (self.network, self.features, self.head):
+            if module is not None:
+                module.to(device)
+        return self
+
+    def save(self, folder: str | Path) -> None:
+        """Write the bundle atomically; an older one at the same place is replaced."""
+        weights = save_tensors(_tensors(self))
+        data = {
+            "format": FORMAT,
+            "fingerprint": self.fingerprint,
+            "sha256": hashlib.sha256(weights).hexdigest(),
+            "obs_spec": self.obs_spec.to_json(),
+            "act_spec": self.act_spec.to_json(),
+            "base": {"horizon": self.network.horizon, "execute": self.execute, "hidden": _hidden(self.network.body)},
+            "residual": None if self.head is None else {"hidden": _hidden(self.head.body)},
+            "meta": self.meta,
+        }
+        files = {"weights.safetensors": weights, "policy.json": json.dumps(data, indent=1).encode()}
+        write_folder(Path(folder), files)
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Replace a folder by one with these files; readers see the old or the new one, never half of one."""
+    fresh, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    for name, content in files.items():
+        with open(fresh / name, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    if folder.exists():
+        folder.rename(old)
+    fresh.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def fingerprint(obs_spec: Spec, act_spec: Feature) -> str:
+    """What must agree between a policy, a log and a rig."""
+    return Spec({**obs_spec, "action": act_spec}).fingerprint()
+
+
+def load_bundle(folder: str | Path, device: str = "cpu") -> Bundle:
+    """Read a bundle, or the one in a run folder. Raises `UserError` in one line when there is none or it is broken."""
+    folder = Path(folder)
+    place = next((path for path in (folder, folder / "policy") if (path / "policy.json").exists()), None)
+    if place is None:
+        raise UserError(f"run={folder}: no policy there (expected policy.json or policy/policy.json in it)")
+    try:
+        return _read(place).to(device)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        raise CorruptFile(f"run={folder}: corrupted bundle: {type(error).__name__}: {_first_line(error)}") from error
+
+
+def _read(place: Path) -> Bundle:
+    data = json.loads((place / "policy.json").read_text())
+    if data["format"] != FORMAT:
+        raise ValueError(f"format {data['format']}, this version reads {FORMAT}")
+    weights = (place / "weights.safetensors").read_bytes()
+    if hashlib.sha256(weights).hexdigest() != data["sha256"]:
+        raise ValueError("weights.safetensors does not have the checksum in policy.json")
+    obs_spec, act_spec = Spec.from_json(data["obs_spec"]), Feature.from_json(data["act_spec"])
+    obs, actions, base = obs_spec.vector_size, act_spec.size, data["base"]
+    network = ChunkNet(_identity(obs), _identity(actions), base["horizon"], base["hidden"])
+    bundle = Bundle(obs_spec, act_spec, network, base["execute"], meta=data["meta"])
+    if data["residual"] is not None:
+        bundle.features = Features(_identity(obs), _identity(actions))
+        extra = actions * base["execute"] + 1
+        zeros = torch.zeros(actions)
+        bundle.head = ResidualHead(obs + extra, data["residual"]["hidden"], zeros, zeros, zeros)
+    tensors = load_tensors(weights)
+    for name, module in _modules(bundle).items():
+        own = {key.removeprefix(name + "."): value for key, value in tensors.items() if key.startswith(name + ".")}
+        module.load_state_dict(own)
+    return bundle
+
+
+def _identity(size: int) -> Normalise:
+    return Normalise(torch.zeros(size), torch.ones(size))
+
+
+def _modules(bundle: Bundle) -> dict[str, nn.Module]:
+    modules = {"base": bundle.network, "features": bundle.features, "head": bundle.head}
+    return {name: module for name, module in modules.items() if module is not None}
+
+
+def _tensors(bundle: Bundle) -> dict[str, torch.Tensor]:
+    return {
+        f"{name}.{key}": value.detach().cpu().contiguous().clone()
+        for name, module in _modules(bundle).items()
+        for key, value in module.state_dict().items()
+    }
+
+
+def _hidden(body: nn.Sequential) -> list[int]:
+    return [layer.out_features for layer in body if isinstance(layer, nn.Linear)][:-1]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0][:200]

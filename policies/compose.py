@@ -1,0 +1,146 @@
+"""Policies as a stack: a planner, chunked, corrected. Each decorator owns one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from policies.networks import Features, ResidualHead
+from robo_rl import random
+from robo_rl.policy import Planner, Policy
+from robo_rl.spec import Feature, Spec
+from robo_rl.types import Action, Obs
+
+
+class Chunked(Policy):
+    """The only owner of an action queue: executes the first `execute` actions of each chunk open loop, then asks for
+    the next. A row's queue is dropped when its episode begins, never later, so no stale chunk enters an episode."""
+
+    def __init__(self, planner: Planner, execute: int, act_spec: Feature) -> None:
+        if not 1 <= execute <= planner.horizon:
+            raise ValueError(f"execute={execute}: must lie in 1..{planner.horizon} (the planner's horizon)")
+        self.planner, self.execute, self.act_spec = planner, execute, act_spec
+        names, size = act_spec.names, act_spec.shape[0]
+        low, high, unit = act_spec.low, act_spec.high, act_spec.unit
+        self.extra_spec = Spec(
+            {
+                "base_action": Feature((size,), "float32", low, high, unit, names),
+                "chunk_rest": Feature((execute - 1, size), "float32", low, high, unit, names),
+                "chunk_phase": Feature((1,), "float32", 0.0, 1.0),
+            }
+        )
+        self._queue = np.zeros((0, execute, size), np.float32)
+        self._index = np.zeros(0, np.int64)
+        self._seed = np.zeros(0, np.int64)
+        self._tick = np.zeros(0, np.int64)
+
+    def reset(self, where: np.ndarray, seeds: np.ndarray) -> None:
+        if len(where) != len(self._index):
+            n = len(where)
+            self._queue = np.zeros((n, *self._queue.shape[1:]), np.float32)
+            self._index, self._seed, self._tick = (np.zeros(n, np.int64) for _ in range(3))
+        self._index[where] = self.execute  # empty
+        self._seed[where] = seeds[where]
+        self._tick[where] = 0
+
+    def act(self, obs: Obs) -> Action:
+        rows = np.flatnonzero(self._index >= self.execute)
+        if len(rows):
+            draws = random.mix(self._seed[rows], self._tick[rows])
+            chunks = self.planner.plan(obs, rows, 1, draws)[:, 0, : self.execute]
+            self._queue[rows] = self.act_spec.clip(chunks)
+            self._index[rows] = 0
+        every = np.arange(len(self._index))
+        value = self._queue[every, self._index]
+        ahead = self._index[:, None] + np.arange(1, self.execute)
+        rest = self._queue[every[:, None], np.minimum(ahead, self.execute - 1)]
+        phase = (self._index / self.execute).astype(np.float32)[:, None]
+        self._index += 1
+        self._tick += 1
+        return Action(value, {"base_action": value, "chunk_rest": rest, "chunk_phase": phase})
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"queue": self._queue, "index": self._index, "seed": self._seed, "tick": self._tick}
+
+    def load(self, state: Mapping[str, np.ndarray]) -> None:
+        self._queue, self._index, self._seed, self._tick = (
+            np.array(state[key]) for key in ("queue", "index", "seed", "tick")
+        )
+
+
+class Noise(Protocol):
+    """Exploration in units of the residual's bound."""
+
+    def reset(self, where: np.ndarray, seeds: np.ndarray) -> None: ...
+
+    def __call__(self) -> np.ndarray:
+        """(N, A) of this tick."""
+        ...
+
+
+class HeldNoise:
+    """Gaussian noise held for some ticks: correlated, so that it moves an arm instead of shaking it.
+
+    Each episode takes one rung of a ladder of standard deviations 0 .. `std` (by its seed), so some rows always act
+    without noise. Held for 3 to 8 ticks, by the episode's seed.
+    """
+
+    RUNGS = 4
+
+    def __init__(self, size: int, std: float) -> None:
+        self.size, self.std = size, std
+        self._seed = np.zeros(0, np.int64)
+        self._tick = np.zeros(0, np.int64)
+
+    def reset(self, where: np.ndarray, seeds: np.ndarray) -> None:
+        if len(where) != len(self._seed):
+            self._seed, self._tick = np.zeros(len(where), np.int64), np.zeros(len(where), np.int64)
+        self._seed[where], self._tick[where] = seeds[where], 0
+
+    def __call__(self) -> np.ndarray:
+        rung = (self._seed % self.RUNGS) / (self.RUNGS - 1)
+        hold = 3 + (self._seed // self.RUNGS) % 6
+        noise = random.normal(self._seed, self._tick // hold, random.stream("explore"), self.size)
+        self._tick += 1
+        return (self.std * rung)[:, None] * noise
+
+
+class Residual(Policy):
+    """base + bounded correction. The sum is `ResidualHead.executed`, which the learner calls too."""
+
+    def __init__(
+        self,
+        base: Policy,
+        features: Features,
+        head: ResidualHead,
+        obs_spec: Spec,
+        noise: Noise | None = None,
+    ) -> None:
+        self.base, self.features, self.head, self.obs_spec, self.noise = base, features, head, obs_spec, noise
+        self.extra_spec = base.extra_spec
+        self._device = head.bound.device
+
+    def reset(self, where: np.ndarray, seeds: np.ndarray) -> None:
+        self.base.reset(where, seeds)
+        if self.noise is not None:
+            self.noise.reset(where, seeds)
+
+    @torch.inference_mode()
+    def act(self, obs: Obs) -> Action:
+        action = self.base.act(obs)
+        packed = torch.from_numpy(self.obs_spec.pack(obs)).to(self._device)
+        extra = torch.from_numpy(self.extra_spec.pack(action.extra)).to(self._device)
+        u = self.head(self.features(packed, extra))
+        if self.noise is not None:
+            u = u + torch.from_numpy(self.noise().astype(np.float32)).to(self._device)
+        value = self.head.executed(self.features.base(extra), u)
+        return Action(value.cpu().numpy(), action.extra)
+
+    def state(self) -> dict[str, np.ndarray]:
+        return self.base.state()
+
+    def load(self, state: Mapping[str, np.ndarray]) -> None:
+        self.base.load(state)

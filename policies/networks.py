@@ -1,0 +1,162 @@
+"""Networks. Inputs are packed float32 vectors in raw units; every network normalises for itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Normalise(nn.Module):
+    """(x - mean) / std, clamped to +-`limit`. Frozen: statistics of the demonstrations."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Tensor, std: Tensor, limit: float = 8.0) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean.float().clone())
+        self.register_buffer("std", std.float().clone())
+        self.limit = limit
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ((x - self.mean) / self.std).clamp(-self.limit, self.limit)
+
+
+def mlp(sizes: Sequence[int], out: int, dropout: float = 0.0) -> nn.Sequential:
+    """Linear, LayerNorm, ReLU for every hidden size (the first entry is the input's), then Linear to `out`."""
+    layers: list[nn.Module] = []
+    for size, width in zip(sizes[:-1], sizes[1:], strict=True):
+        layers += [nn.Linear(size, width), nn.LayerNorm(width), nn.ReLU()]
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], out))
+
+
+class Ensemble(nn.Module):
+    """K multilayer perceptrons of one output, all heads in one matrix multiplication a layer.
+
+    `forward`: (B, D) -> (K, B). LayerNorm (Ba et al. 2016) before every ReLU bounds the values of actions never seen
+    (RLPD, arXiv 2302.02948).
+    """
+
+    def __init__(self, inputs: int, hidden: Sequence[int], heads: int, generator: torch.Generator) -> None:
+        super().__init__()
+        sizes = [inputs, *hidden, 1]
+        self.heads, self.depth = heads, len(sizes) - 1
+        for i, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+            bound = 1.0 / math.sqrt(fan_in)
+            weight = torch.empty(heads, fan_in, fan_out).uniform_(-bound, bound, generator=generator)
+            self.register_parameter(f"weight{i}", nn.Parameter(weight))
+            self.register_parameter(f"bias{i}", nn.Parameter(torch.zeros(heads, 1, fan_out)))
+            if i < self.depth - 1:
+                self.register_parameter(f"scale{i}", nn.Parameter(torch.ones(heads, 1, fan_out)))
+                self.register_parameter(f"shift{i}", nn.Parameter(torch.zeros(heads, 1, fan_out)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = x.expand(self.heads, *x.shape)
+        for i in range(self.depth):
+            h = torch.baddbmm(getattr(self, f"bias{i}"), h, getattr(self, f"weight{i}"))
+            if i < self.depth - 1:
+                h = F.layer_norm(h, h.shape[-1:])
+                h = F.relu(torch.addcmul(getattr(self, f"shift{i}"), h, getattr(self, f"scale{i}")))
+        return h.squeeze(-1)
+
+
+class ChunkNet(nn.Module):
+    """Behaviour cloning network: packed observation (B, D) -> chunk (B, H, A) in raw action units."""
+
+    def __init__(
+        self, observation: Normalise, action: Normalise, horizon: int, hidden: Sequence[int], dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.observation, self.action, self.horizon = observation, action, horizon
+        self.actions = len(action.mean)
+        self.body = mlp([len(observation.mean), *hidden], horizon * self.actions, dropout)
+
+    def normalised(self, obs: Tensor) -> Tensor:
+        """Chunk in normalised units, (B, H, A): what the loss is taken on."""
+        return self.body(self.observation(obs)).reshape(-1, self.horizon, self.actions)
+
+    def forward(self, obs: Tensor) -> Tensor:
+        return self.normalised(obs) * self.action.std + self.action.mean
+
+
+class Features(nn.Module):
+    """What residual head and critic see: observation, base action, rest of the chunk and its phase; normalised.
+
+    `extra` is the chunked base's packed extras: base_action (A), chunk_rest ((E-1)*A), chunk_phase (1). The rest of
+    the chunk is taken relative to the base action: without it a chunked base is not Markov.
+    """
+
+    def __init__(self, observation: Normalise, action: Normalise) -> None:
+        super().__init__()
+        self.observation, self.action = observation, action
+        self.actions = len(action.mean)
+
+    @staticmethod
+    def size(obs: int, extra: int) -> int:
+        return obs + extra
+
+    def base(self, extra: Tensor) -> Tensor:
+        """(B, A): the base action, raw units."""
+        return extra[:, : self.actions]
+
+    def forward(self, obs: Tensor, extra: Tensor) -> Tensor:
+        a = self.actions
+        base, rest, phase = extra[:, :a], extra[:, a:-1], extra[:, -1:]
+        chunk = (rest.reshape(len(rest), -1, a) - base[:, None]) / (0.25 * self.action.std)
+        parts = (self.observation(obs), self.action(base), chunk.flatten(1).clamp(-4, 4), 2 * phase - 1)
+        return torch.cat(parts, 1)
+
+
+class ResidualHead(nn.Module):
+    """The correction, and the one place where base and correction are summed.
+
+    executed = clamp(base + bound * u), u = gain * tanh(network) in [-1, 1]; the sum is formed in raw units, so that u = 0
+    gives the base action bit for bit. The last layer starts at zero.
+    """
+
+    bound: Tensor
+    low: Tensor
+    high: Tensor
+    gain: Tensor
+
+    def __init__(self, inputs: int, hidden: Sequence[int], bound: Tensor, low: Tensor, high: Tensor) -> None:
+        super().__init__()
+        self.body = mlp([inputs, *hidden], len(bound))
+        last = self.body[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        for name, value in (("bound", bound), ("low", low), ("high", high)):
+            self.register_buffer(name, value.float().clone())
+        self.register_buffer("gain", torch.ones(()))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, F) -> u (B, A) in [-1, 1]."""
+        return self.gain * torch.tanh(self.body(features))
+
+    def executed(self, base: Tensor, u: Tensor) -> Tensor:
+        """(B, A) raw units: the action that is sent. `u` is clamped first, so noise stays inside the bound."""
+        return torch.clamp(base + self.bound * u.clamp(-1.0, 1.0), self.low, self.high)
+
+    def relative(self, base: Tensor, action: Tensor) -> Tensor:
+        """(B, A): an executed action as a correction in units of the bound."""
+        return (action - base) / self.bound
+
+
+class Critic(nn.Module):
+    """Q(features, executed action): (B, F), (B, A) -> (K, B). Sees the full action and its difference to the base."""
+
+    def __init__(
+        self, features: int, actions: int, hidden: Sequence[int], heads: int, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.net = Ensemble(features + 2 * actions, hidden, heads, generator)
+
+    def forward(self, features: Tensor, action: Tensor, relative: Tensor) -> Tensor:
+        return self.net(torch.cat((features, action, relative.clamp(-4, 4)), 1))

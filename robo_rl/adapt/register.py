@@ -1,0 +1,28 @@
+"""Registers the bundled tasks with Gymnasium.
+
+Gymnasium 1.x loads environments by importing a module, so this one registers when it is imported:
+`gymnasium.make("robo_rl.adapt.register:robo_rl/so101-insert_peg-v0")`, or
+`gymnasium.register_envs(robo_rl.adapt.register)` and the name alone. Simulator and tasks are imported by `make` only.
+"""
+
+from __future__ import annotations
+
+import gymnasium
+
+TASKS = {"robo_rl/so101-insert_peg-v0": {"task": "insert_peg"}}
+
+
+def register() -> None:
+    """Add the bundled tasks to Gymnasium's registry; may be called twice."""
+    for name, kwargs in TASKS.items():
+        if name not in gymnasium.registry:
+            gymnasium.register(
+                id=name,
+                entry_point="robo_rl.app.registered:make",
+                vector_entry_point="robo_rl.app.registered:make_vec",
+                disable_env_checker=True,
+                kwargs=dict(kwargs),
+            )
+
+
+register()

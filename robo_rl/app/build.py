@@ -1,0 +1,159 @@
+"""From config nodes to objects. Every object a command builds is built here, and only from places that are allowed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import get_object
+from hydra.utils import instantiate as hydra_instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from robo_rl.app.compose import CONFIGS, choices, config_folders, plugin_modules
+from robo_rl.env import Env, RigEnv
+from robo_rl.errors import UnknownName, UserError
+from robo_rl.policy import Policy
+from robo_rl.robot import RobotDescription
+
+PACKAGES = ("robo_rl", "sim", "policies", "hardware")
+
+
+def instantiate(config: Any, **kwargs: Any) -> Any:
+    """Build the object a node's `_target_` names, with the node's values and `kwargs`.
+
+    Raises `UserError` when a `_target_` in it, at any depth, is neither this project's nor an installed plugin's.
+    """
+    return _factory(config)(**kwargs)
+
+
+def offer(config: Any, **offers: Any) -> Any:
+    """`instantiate`, with those of `offers` that the target has a parameter for and the node does not set."""
+    factory = _factory(config)
+    wanted = inspect.signature(factory).parameters
+    return factory(**{name: value for name, value in offers.items() if name in wanted and name not in config})
+
+
+def make_env(task: DictConfig, robot: DictConfig, n: int, realtime: bool = False, **overrides: Any) -> Env:
+    """N rows of a task: on a robot's rig, or the environment that the task brings along.
+
+    Args:
+        task, robot: nodes of a composed config.
+        realtime: let the rig pace its ticks to the wall clock.
+        overrides: further arguments of the rig or the environment, e.g. `nthread`.
+    """
+    if n < 1:
+        raise UserError(f"n={n}: at least one row is needed")
+    if "env" in task:
+        _require_given(task.env, task.name)
+        return offer(task.env, n=n, realtime=realtime, **overrides)
+    if "rig" not in robot:
+        raise UserError(f"robot={robot.name}: has no rig, and task={task.name} needs one; try robot={task.robot}")
+    path = description_path(robot.description)
+    description = RobotDescription.load(path)
+    guard = instantiate(robot.guard, description=description, n=n)
+    rig = offer(robot.rig, description=path, n=n, guard=guard, realtime=realtime, **overrides)
+    if rig.n != n:
+        rig.close()
+        raise UserError(f"n={n}: robot={robot.name} has {rig.n} row; n=1 is needed")
+    return RigEnv(rig, _on_rig("task", robot.task, rig, task, robot))
+
+
+def make_expert(task: DictConfig, robot: DictConfig, env: Env, noise: float | None = None) -> Policy:
+    """The task's scripted expert; `noise` replaces the standard deviation of its disturbance [action units]."""
+    node = task.get("expert")
+    if node is None:
+        raise UserError(f"task={task.name}: has no scripted expert; use source=policy run=...")
+    _require_given(node, task.name, "expert")
+    if noise is not None:
+        node = _with_noise(node, float(noise), task.name)
+    path = description_path(robot.description) if "description" in robot else None
+    return offer(node, n=env.n, description=path, act_spec=env.act_spec)
+
+
+def make_camera(task: DictConfig, robot: DictConfig, env: Env) -> Any:
+    """What renders the rows of `env`; raises `UserError` where nothing does."""
+    node = task.get("camera")
+    if node is None or not isinstance(env, RigEnv):
+        raise UserError(f"video=true: task={task.name} has no camera")
+    return _on_rig("camera", node, env.rig, task, robot)
+
+
+def scenario(config: DictConfig) -> dict[str, Any]:
+    """The keys that say where a policy acts; they go into logs and bundles and come back as defaults.
+
+    What runs code of the user's choosing (`expert=`) is not among them.
+    """
+    return {"task": config.task.name, "robot": config.robot.name, **_plain(config.task.get("keys", {}))}
+
+
+def description_path(name: str) -> Path:
+    """File of a robot description: a name under description/, or a path."""
+    for place in (Path(name), *(folder / "description" / f"{name}.yaml" for folder in config_folders())):
+        if place.is_file():
+            return place
+    raise UnknownName("robot.description", name, choices("description"))
+
+
+def check_targets(config: Any) -> None:
+    """Raise `UserError` unless every `_target_` in `config` may be built."""
+    allowed = (*PACKAGES, *(module.partition(".")[0] for module in plugin_modules()))
+    for target in _targets(_plain(config)):
+        if not isinstance(target, str) or target.partition(".")[0] not in allowed:
+            raise UnknownName("_target_", target, [f"{package}.*" for package in allowed])
+        try:
+            module = getattr(get_object(target), "__module__", "") or ""
+        except (ImportError, AttributeError, ValueError) as error:
+            raise UserError(f"_target_={target}: {error}") from error
+        if module.partition(".")[0] not in allowed:  # something that an allowed module merely imports
+            raise UnknownName("_target_", target, [f"{package}.*" for package in allowed])
+
+
+def _factory(config: Any) -> Callable[..., Any]:
+    check_targets(config)
+    return hydra_instantiate({**_plain(config), "_partial_": True}, _convert_="all")
+
+
+def _require_given(node: DictConfig, task: str, key: str = "") -> None:
+    """Raise `UserError` where the target needs a value that nobody gave; `key` names it better than its parameter."""
+    check_targets(node)
+    for name, parameter in inspect.signature(get_object(node["_target_"])).parameters.items():
+        if name in node and node[name] is None and parameter.default is inspect.Parameter.empty:
+            raise UserError(f"{key or name}=: task={task} needs it")
+
+
+def _on_rig(what: str, node: DictConfig, rig: Any, task: DictConfig, robot: DictConfig) -> Any:
+    """An object that works on a rig, or on the world in it where there is one."""
+    try:
+        return offer(node, rig=rig, **({"world": rig.world} if hasattr(rig, "world") else {}))
+    except TypeError as error:
+        rig.close()
+        raise UserError(f"{what}={task.name}: does not work on robot={robot.name}: {error}") from error
+
+
+def _with_noise(node: DictConfig, noise: float, name: str) -> DictConfig:
+    for key in ("noise", "config.noise"):
+        if OmegaConf.select(node, key) is not None:
+            return OmegaConf.merge(node, OmegaConf.from_dotlist([f"{key}={noise}"]))  # type: ignore[return-value]
+    raise UserError(f"noise={noise}: the expert of task={name} has no noise to set")
+
+
+def _plain(config: Any) -> Any:
+    return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
+
+
+def _targets(node: Any) -> Iterator[Any]:
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield node["_target_"]
+        node = list(node.values())
+    if isinstance(node, list):
+        for item in node:
+            yield from _targets(item)
+
+
+__all__ = [
+    "CONFIGS", "check_targets", "description_path", "instantiate", "make_camera", "make_env", "make_expert", "offer",
+    "scenario",
+]  # fmt: skip

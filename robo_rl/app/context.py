@@ -1,0 +1,81 @@
+"""What a training program is given: folders, environments, data."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from robo_rl.data.episode import Episode
+from robo_rl.env import Env
+from robo_rl.errors import UserError
+from robo_rl.spec import Spec
+
+
+@dataclass(frozen=True)
+class Context:
+    """One training run. `make_env(n)` builds the run's environment with n rows."""
+
+    config: Mapping[str, Any]
+    out: Path
+    make_env: Callable[[int], Env]
+    task: str
+    robot: str
+    dataset: str
+    base: str
+    seed: int
+    device: str
+    resume: bool
+    log_fraction: float
+    sink: Any  # robo_rl.log.metrics.Metrics
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_text(json.dumps(data, indent=1, default=_plain))
+    os.replace(fresh, path)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.tolist()
+    return str(value)
+
+
+def require_successes(episodes: list[Episode], where: str) -> list[Episode]:
+    """The successful episodes; a `UserError` when there is none."""
+    good = [episode for episode in episodes if episode.succeeded]
+    if not good:
+        raise UserError(f"dataset={where}: none of its {len(episodes)} episodes succeeded; nothing to learn from")
+    return good
+
+
+def action_range(episodes: list[Episode]) -> tuple[np.ndarray, np.ndarray]:
+    """Centre and half range of the executed actions, (A,) each."""
+    applied = np.concatenate([episode.applied[1:] for episode in episodes])
+    low, high = applied.min(0), applied.max(0)
+    return (low + high) / 2, (high - low) / 2
+
+
+def observation_statistics(episodes: list[Episode], spec: Spec, floor: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (at least `floor` times the largest of the key) of packed observations, (D,)."""
+    packed = np.concatenate([spec.pack({key: episode.obs[key] for key in spec}) for episode in episodes])
+    mean, std = packed.mean(0), packed.std(0)
+    offset = 0
+    for key in spec.vector_keys:
+        part = slice(offset, offset := offset + spec[key].size)
+        std[part] = np.maximum(std[part], max(1e-6, floor * float(std[part].max(initial=0.0))))
+    return mean, std
+
+
+def stopwatch() -> Callable[[], float]:
+    start = time.monotonic()
+    return lambda: time.monotonic() - start

@@ -1,0 +1,144 @@
+"""`robo-rl replay`: does a log happen again? Its actions on a rig, or a policy on its observations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig
+
+from robo_rl.app import runs, session
+from robo_rl.app.build import make_env
+from robo_rl.env import LogEnv
+from robo_rl.errors import SpecMismatch, UserError
+from robo_rl.log.difference import Difference, DifferenceToLog
+from robo_rl.log.episode import Episode
+from robo_rl.log.layout import COMMANDED, action_topic
+from robo_rl.log.policy import LogPolicy
+from robo_rl.log.reader import Log, find_logs, read_log
+from robo_rl.loop import run
+from robo_rl.seeds import Seeds
+from robo_rl.spec import Spec, require_equal
+from robo_rl.types import NO_SEED, Action, Step
+
+
+class Listed(Seeds):
+    """The seeds of a list, in its order."""
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        super().__init__(0, len(seeds))
+        self._listed = np.array(seeds, np.int64)
+
+    def take(self, where: np.ndarray) -> np.ndarray:
+        index = super().take(where)
+        return np.where(index == NO_SEED, NO_SEED, self._listed[np.maximum(index, 0)])
+
+
+def implied(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Task and robot of the first log."""
+    if given.get("log") is None:
+        return {}
+    path = find_logs(runs.values(given["log"]))[0]
+    return runs.remembered(read_log(path).meta, given, f"log={path}")
+
+
+def main(config: DictConfig) -> None:
+    """Write `out`/result.json: largest and mean difference of every signal."""
+    if config.log is None:
+        raise UserError("log=: replay needs a log, a run folder, a list or a glob")
+    mode = runs.pick(config, "mode", MODES)
+    logs = [read_log(path) for path in find_logs(runs.values(config.log))]
+    episodes = _complete(config, logs)
+    difference, about, out = mode(config, logs, episodes)
+    signals = {name: signal.to_json() for name, signal in difference.signals.items()}
+    worst = max((signal["max_abs_error"] for signal in signals.values()), default=0.0)
+    result = {
+        "mode": config.mode,
+        "ticks": difference.ticks,
+        "identical": difference.identical,
+        "within_tolerance": difference.missed == 0 and worst <= config.tolerance,
+        "tolerance": config.tolerance,
+        "missed": difference.missed,
+        "episodes": len(episodes),
+        "logs": [str(log.path) for log in logs],
+        **about,
+        "signals": signals,
+    }
+    runs.write_json(out / "result.json", result)
+    shown = [(name, f"max {s['max_abs_error']:.3g}, mean {s['mean_abs_error']:.3g}") for name, s in signals.items()]
+    shown = [(key, result[key]) for key in ("episodes", "ticks", "identical", "within_tolerance")] + shown
+    session.show(f"replay {config.mode}", [*shown, ("out", out)])
+
+
+def _actions(config: DictConfig, logs: list[Log], episodes: list[Episode]) -> tuple[Difference, dict[str, Any], Path]:
+    log, seeds = logs[0], [episode.seed for episode in episodes]
+    if repeated := [seed for seed, count in Counter(seeds).items() if count > 1]:
+        raise UserError(f"log={config.log}: holds the episode of seed {repeated[0]} twice; replay the runs one by one")
+    env = make_env(config.task, config.robot, min(int(log.meta.get("n", 1)), len(episodes)))
+    try:
+        for other in logs:
+            _require_fits(other, env.obs_spec, env.act_spec, f"robot={config.robot.name} task={config.task.name}")
+        out = runs.new_folder(config, "replay")
+        runs.write_spec(out, env)
+        difference, policy = DifferenceToLog(episodes), LogPolicy(episodes)
+        observers = (difference,)
+        session.rollout(config, env, policy, Listed(seeds), out, "replay", observers=observers, source=str(log.path))
+    finally:
+        env.close()
+    return difference, {"task": config.task.name, "robot": config.robot.name, "n": env.n}, out
+
+
+def _audit(config: DictConfig, logs: list[Log], episodes: list[Episode]) -> tuple[Difference, dict[str, Any], Path]:
+    bundle = runs.load_policy(config, "replay mode=audit")
+    for log in logs:
+        bundle.require(log.obs_spec, log.act_spec, f"log={log.path}")
+    logged = logs[0].meta.get("use", "")
+    use = config.use or (logged if logged in bundle.uses else bundle.uses[0])
+    policy, difference = bundle.policy_for(use), Difference()
+    out = runs.new_folder(config, "replay")
+    with session.progress("audit", len(episodes)) as count:
+        for episode in episodes:
+            env = LogEnv(episode, logs[0].obs_spec, logs[0].act_spec, logs[0].dt)
+            audit = _Audit(difference, episode)
+            run(env, policy, lambda step: step.exhausted, Seeds(0, 0), (audit, count))
+    return difference, {"run": str(config.run), "use": use}, out
+
+
+class _Audit:
+    """Observer that compares what a policy does with what was logged, base action and other extras too."""
+
+    def __init__(self, difference: Difference, episode: Episode) -> None:
+        self.difference, self.episode, self._tick = difference, episode, 0
+
+    def __call__(self, step: Step, action: Action) -> None:
+        if step.exhausted:
+            return
+        tick, logged = self._tick, {COMMANDED: self.episode.action[self._tick]}
+        logged |= {action_topic(key): value[tick] for key, value in self.episode.extra.items()}
+        now = {COMMANDED: action.value[0]} | {action_topic(key): value[0] for key, value in action.extra.items()}
+        self.difference.add(now, logged)
+        self._tick += 1
+
+
+def _complete(config: DictConfig, logs: list[Log]) -> list[Episode]:
+    episodes = [episode for log in logs for episode in log.episodes]
+    complete = [episode for episode in episodes if episode.complete]
+    if not complete:
+        raise UserError(f"log={config.log}: holds no complete episode ({len(episodes)} incomplete)")
+    if len(complete) < len(episodes):
+        session.note(f"log={config.log}: {len(episodes) - len(complete)} incomplete episodes are left out")
+    return complete
+
+
+def _require_fits(log: Log, obs_spec: Spec, act_spec: Any, where: str) -> None:
+    have, need = Spec({**log.obs_spec, "action": log.act_spec}), Spec({**obs_spec, "action": act_spec})
+    try:
+        require_equal(have, need, f"log={log.path} does not fit {where}")
+    except SpecMismatch as error:
+        raise SpecMismatch(f"{error}; the log is of robot={log.meta.get('robot', 'unknown')}") from None
+
+
+MODES = {"actions": _actions, "audit": _audit}

@@ -1,0 +1,127 @@
+"""Run folders and bundles: what a command reads from one and leaves in one."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+
+from robo_rl.env import Env
+from robo_rl.errors import UnknownName, UserError
+
+if TYPE_CHECKING:
+    from policies.bundle import Bundle
+
+REMEMBERED = ("task", "robot", "env_id", "env_kwargs", "success_key")
+
+
+def new_folder(config: DictConfig, command: str) -> Path:
+    """The folder of `out=`, created, with the resolved config in it; refused when it holds an earlier run."""
+    name = time.strftime(f"runs/{command}-%Y%m%d-%H%M%S") if config.out is None else str(config.out)
+    folder = Path(name).expanduser()
+    if (folder / "result.json").exists() or (folder / "log").exists():
+        raise UserError(f"out={folder}: holds an earlier run; choose another folder or remove it")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.yaml").write_text(f"command: {command}\n{OmegaConf.to_yaml(config)}")
+    except OSError as error:
+        raise UserError(f"out={folder}: cannot be written: {error.strerror}") from error
+    return folder
+
+
+def write_spec(folder: Path, env: Env) -> None:
+    """spec.json: what the run's environment observes and is commanded with."""
+    write_json(folder / "spec.json", {"obs": env.obs_spec.to_json(), "action": env.act_spec.to_json()})
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_text(json.dumps(data, indent=1, default=_plain) + "\n")
+    os.replace(fresh, path)
+
+
+def load_policy(config: DictConfig, command: str) -> Bundle:
+    """The bundle of `run=`, its networks on `device=` where the command has that key. PyTorch gets one CPU thread, so
+    that a deployment, an evaluation and an audit compute alike."""
+    if config.run is None:
+        raise UserError(f"run=: {command} needs a run folder or a bundle folder")
+    import torch  # takes seconds
+
+    from policies.bundle import load_bundle
+
+    torch.set_num_threads(1)  # small networks: a second thread costs more than it brings, and jitters
+
+    if not Path(str(config.run)).expanduser().is_dir():
+        raise UserError(f"run={config.run}: no such folder")
+    bundle = load_bundle(Path(str(config.run)).expanduser(), device(config.get("device", "cpu")))
+    if config.use is not None and config.use not in bundle.uses:
+        raise UnknownName("use", config.use, bundle.uses)
+    return bundle
+
+
+def device(name: str) -> str:
+    """A device that this machine has."""
+    import torch
+
+    valid = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    valid += [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if name not in valid:
+        raise UnknownName("device", name, valid)
+    return name
+
+
+def remembered_by_bundle(given: Mapping[str, Any], key: str = "run") -> dict[str, Any]:
+    """Defaults that a run's bundle holds: where its policy was trained."""
+    folder = Path(str(given.get(key) or "")).expanduser()
+    for place in (folder / "policy.json", folder / "policy" / "policy.json"):
+        if given.get(key) and place.is_file():
+            try:
+                meta = json.loads(place.read_text())["meta"]
+            except (OSError, ValueError, KeyError, TypeError):
+                return {}  # whoever loads the bundle says what is wrong with it
+            return remembered(meta, given, f"{key}={folder}")
+    return {}
+
+
+def remembered(meta: Mapping[str, Any], given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The scenario in a bundle's or a log's meta, unless the user asks for another task."""
+    if given.get("task", meta.get("task")) != meta.get("task"):
+        return {}
+    found = {key: meta[key] for key in REMEMBERED if meta.get(key) not in (None, {})}
+    if ":" in str(found.get("env_id", "")) and "env_id" not in given:
+        raise UserError(
+            f"env_id={found['env_id']}: {where} asks to import this module; to allow it, give env_id= yourself"
+        )
+    return found
+
+
+def require_positive(config: DictConfig, *keys: str) -> None:
+    """Raise `UserError` unless the values are at least 1."""
+    for key in keys:
+        if config[key] < 1:
+            raise UserError(f"{key}={config[key]}: must be at least 1")
+
+
+def pick(config: DictConfig, key: str, valid: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
+    """The function a key chooses."""
+    if config[key] not in valid:
+        raise UnknownName(key, config[key], valid)
+    return valid[config[key]]
+
+
+def values(value: Any) -> list[str]:
+    """A key that takes one value or a list of them, as a list."""
+    items: Iterable[Any] = value if OmegaConf.is_list(value) or isinstance(value, list | tuple) else [value]
+    return [str(item) for item in items]
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)

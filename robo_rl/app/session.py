@@ -1,0 +1,117 @@
+"""What every command that runs the loop shares: recorder, outcomes, progress bar, video."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from robo_rl.app.build import make_camera, scenario
+from robo_rl.app.video import Film
+from robo_rl.env import Env
+from robo_rl.errors import UserError
+from robo_rl.evaluate.outcomes import Outcomes
+from robo_rl.log.recorder import Recorder
+from robo_rl.loop import Observer, run
+from robo_rl.policy import Policy
+from robo_rl.seeds import Seeds
+from robo_rl.types import Action, Step
+
+
+def rollout(
+    config: DictConfig,
+    env: Env,
+    policy: Policy,
+    seeds: Seeds,
+    out: Path | None,
+    name: str,
+    until: Callable[[Step], bool] = lambda step: step.exhausted,
+    observers: Sequence[Observer] = (),
+    **meta: Any,
+) -> Outcomes:
+    """Run the episodes of `seeds`; log them under `out` where it is given. A stopped run leaves whole files."""
+    outcomes = Outcomes(env.n)
+    film = Film(env) if config.get("video") else None
+    with progress(name, seeds.count) as count, recorder(config, env, policy, out, name, **meta) as record:
+        films = () if film is None else (film,)
+        run(env, policy, until, seeds, (*record, outcomes, count, *films, *observers))
+    if film is not None:
+        assert out is not None
+        _develop(film, config, env, out / "video.mp4")
+    return outcomes
+
+
+@contextmanager
+def recorder(
+    config: DictConfig, env: Env, policy: Policy, out: Path | None, name: str, **meta: Any
+) -> Iterator[tuple[Observer, ...]]:
+    """An observer that logs to `out`/log; none where `out` is None."""
+    if out is None:
+        yield ()
+        return
+    rig = getattr(env, "rig", None)
+    about = {"name": name, "config": OmegaConf.to_container(config), **scenario(config), **meta}
+    messages = None if rig is None else lambda: rig.messages
+    specs = (env.obs_spec, env.act_spec, policy.extra_spec)
+    with Recorder(out / "log", *specs, about, env.dt, messages=messages) as record:
+        yield (record,)
+
+
+@contextmanager
+def progress(name: str, episodes: int | None) -> Iterator[Observer]:
+    """An observer that shows finished episodes on standard error."""
+    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TextColumn("episodes"), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=episodes)
+
+        def observe(step: Step, action: Action) -> None:
+            if (ended := int(step.last.sum())) > 0:
+                bar.advance(task, ended)
+
+        yield observe
+
+
+def show(title: str, rows: Sequence[tuple[str, Any]]) -> None:
+    """A one-screen table of names and values."""
+    table = Table(title=title, show_header=False, title_justify="left")
+    for name, value in rows:
+        table.add_row(name, _text(value))
+    Console().print(table)
+
+
+def note(text: str) -> None:
+    """One line on standard error."""
+    print(f"robo-rl: {text}", file=sys.stderr)
+
+
+def rate(result: dict[str, Any]) -> str:
+    """Success rate with its interval, in words."""
+    if result["success_rate"] is None:
+        return "unknown (no episode is labelled)"
+    return f"{result['success_rate']:.1%} (95 % interval {result['ci_low']:.1%} to {result['ci_high']:.1%})"
+
+
+def _develop(film: Film, config: DictConfig, env: Env, path: Path) -> None:
+    """Render the film; a machine that cannot is told what to install, and the run goes on."""
+    try:
+        film.write(make_camera(config.task, config.robot, env), path)
+        note(f"video: {path}")
+    except UserError as error:
+        note(str(error))
+    except Exception as error:  # whatever an OpenGL driver raises
+        note(f"video=true: no rendering here ({_first(error)}); install libegl1 and libgl1, or a GPU driver; no video")
+
+
+def _first(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,79 @@
+"""Behaviour cloning of action chunks (supervised; the base policy of a residual)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from robo_rl.data.episode import Episode
+from robo_rl.learn.learner import Learner, Metrics
+from robo_rl.spec import Spec
+
+
+@dataclass(frozen=True)
+class BCConfig:
+    updates: int = 6000  # gradient steps
+    batch: int = 256
+    lr: float = 1e-3  # falls to zero along a cosine
+    weight_decay: float = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkBatch:
+    obs: np.ndarray  # (B, D) packed
+    chunk: np.ndarray  # (B, H, A) actions executed from there on
+
+
+class ChunkDataset:
+    """All frames of some episodes, each with the `horizon` actions executed from it on (the last one repeated)."""
+
+    def __init__(self, episodes: Sequence[Episode], obs_spec: Spec, horizon: int) -> None:
+        self.obs = np.concatenate([obs_spec.pack({k: e.obs[k] for k in obs_spec})[:-1] for e in episodes])
+        chunks = []
+        for episode in episodes:
+            last = len(episode) - 1  # applied[t + 1] answers the action of t
+            ahead = np.minimum(np.arange(1, last + 1)[:, None] + np.arange(horizon), last)
+            chunks.append(episode.applied[ahead])
+        self.chunk = np.concatenate(chunks).astype(np.float32)
+
+    def __len__(self) -> int:
+        return len(self.obs)
+
+    def sample(self, n: int, rng: np.random.Generator) -> ChunkBatch:
+        index = rng.integers(0, len(self), n)
+        return ChunkBatch(self.obs[index], self.chunk[index])
+
+
+class BehaviourCloning(Learner[ChunkBatch]):
+    """Mean absolute error on normalised chunks (as ACT, arXiv 2304.13705)."""
+
+    def __init__(self, network: nn.Module, config: BCConfig, device: str) -> None:
+        self.network: Any = network.to(device)
+        self.config, self.device = config, torch.device(device)
+        self.optimiser = torch.optim.AdamW(
+            network.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
+        )
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, config.updates)
+
+    def update(self, batch: ChunkBatch) -> Metrics:
+        self.network.train()
+        predicted = self.network.normalised(torch.from_numpy(batch.obs).to(self.device))
+        target = self.network.action(torch.from_numpy(batch.chunk).to(self.device))
+        loss = (predicted - target).abs().mean()
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        self.schedule.step()
+        self.network.eval()
+        return {"bc_loss": loss.detach()}
+
+    def state(self) -> dict[str, Any]:
+        return dict(self.network.state_dict())
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        self.network.load_state_dict(state)

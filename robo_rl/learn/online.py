@@ -1,0 +1,245 @@
+"""Online training of a residual: warm-up, critic gate, segments of acting and learning, promotion.
+
+Training runs in segments. Each begins with a reset of all rows on seeds that follow from the segment's number, and
+ends with an evaluation and a checkpoint; nothing else is carried over. So a run that was killed and resumed goes the
+same way, bit for bit on one thread, as one that was not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from robo_rl.data.replay import Batch, Replay
+from robo_rl.env import Env
+from robo_rl.learn.gate import GateConfig, GateReading
+from robo_rl.learn.residual import ResidualLearner
+from robo_rl.loop import Observer, run
+from robo_rl.policy import Policy
+from robo_rl.seeds import Role, Seeds, seed_of
+from robo_rl.types import Action, Kind, Step, Success
+
+SEGMENT_SEEDS = 10**5  # seeds a segment may use
+
+
+@dataclass(frozen=True)
+class OnlineConfig:
+    steps: int = 150_000  # environment steps in all, warm-up included
+    segment: int = 12_500  # environment steps between evaluations
+    utd: float = 0.2  # critic updates an environment step
+    batch: int = 256
+    warmup_episodes: int = 64  # of the base with the noise ladder, before the critic's first update
+    warmup_outcomes: int = 10  # successes and failures wanted among them
+    warmup_updates: int = 2000  # on Monte-Carlo returns, then as many on TD targets, a round
+    warmup_rounds: int = 5  # at most; the gate is read after each
+    held_out_episodes: int = 32  # the gate's fresh episodes
+    demo_share: float = 0.5  # of a batch, at first
+    demo_share_end: float = 0.15
+    demo_decay: float = 0.5  # share of the run over which it falls
+    ramp: int = 2000  # updates over which the correction's scale grows to 1
+    noise_end: float = 0.5  # exploration at the end, as a share of that at the beginning
+    select_episodes: int = 100  # of each evaluation that chooses a checkpoint
+    confirm_episodes: int = 200  # of the one that confirms the choice
+    gate: GateConfig = field(default_factory=GateConfig)
+
+
+class Sink(Protocol):
+    def write(self, step: int, values: Mapping[str, Any]) -> None: ...
+
+
+Evaluate = Callable[[Policy, int, int], float]
+"""(policy, first seed, episodes) -> success rate."""
+
+
+@dataclass
+class Progress:
+    """What a run has done so far; goes into every checkpoint as JSON."""
+
+    segment: int = 0  # segments finished
+    env_steps: int = 0
+    warmup_steps: int = 0
+    updates: int = 0
+    gate: str = "closed"
+    best: float = -1.0
+    best_segment: int = -1
+    wall_clock_s: float = 0.0
+    selection_episodes: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class OnlineTraining:
+    """Runs `explore` in `env`, feeds `replay`, updates `learner`, evaluates `greedy`.
+
+    Args:
+        explore, greedy: the same residual with and without exploration noise; `learner` moves both.
+        demos: demonstrations with the base's actions along them.
+        save: called at the end of a segment with this object; writes the checkpoint.
+    """
+
+    def __init__(
+        self, env: Env, explore: Any, greedy: Policy, learner: ResidualLearner, replay: Replay, demos: Replay,
+        held_out: Replay, config: OnlineConfig, seed: int, evaluate: Evaluate, sink: Sink,
+        save: Callable[[OnlineTraining], None], observers: tuple[Observer, ...] = (),
+    ) -> None:  # fmt: skip
+        self.env, self.explore, self.greedy, self.learner = env, explore, greedy, learner
+        self.replay, self.demos, self.held_out = replay, demos, held_out
+        self.config, self.seed, self.evaluate, self.sink, self.save = config, seed, evaluate, sink, save
+        self.observers = observers
+        self.progress = Progress()
+        self.best_head: dict[str, torch.Tensor] = self._head_copy()
+        self._std = explore.noise.std
+        self._rng = np.random.default_rng(0)
+        self._recent: list[int] = []  # outcomes of this segment's episodes
+        self._metrics: dict[str, Any] = {}
+        self._started = time.monotonic()
+
+    # -- the run -------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        self._started = time.monotonic() - self.progress.wall_clock_s
+        if self.progress.segment == 0:
+            self._warm_up()
+            self._finish_segment()
+        while self.progress.env_steps < self.config.steps:
+            self._segment()
+            self._finish_segment()
+
+    def _segment(self) -> None:
+        progress, config = self.progress, self.config
+        goal = min(config.steps, progress.warmup_steps + progress.segment * config.segment)
+        start = seed_of(Role.TRAIN, self.seed, progress.segment * SEGMENT_SEEDS)
+        self._begin(start)
+        observers = (self.replay.add, self._learn, *self.observers)
+        run(self.env, self.explore, lambda _: progress.env_steps >= goal, Seeds(start), observers)
+
+    def _begin(self, start: int) -> None:
+        self._rng = np.random.default_rng(start)
+        self._recent = []
+        done = self.progress.env_steps / self.config.steps
+        self.explore.noise.std = self._std * (1 + (self.config.noise_end - 1) * done)
+
+    def _finish_segment(self) -> None:
+        progress = self.progress
+        success = self.evaluate(self.greedy, seed_of(Role.SELECT, self.seed), self.config.select_episodes)
+        progress.selection_episodes += self.config.select_episodes
+        if success > progress.best:
+            progress.best, progress.best_segment = success, progress.segment
+            self.best_head = self._head_copy()
+        progress.segment += 1
+        progress.wall_clock_s = time.monotonic() - self._started
+        record = self._record(success)
+        progress.history.append(record)
+        self.sink.write(progress.env_steps, record | {"gate": progress.gate})
+        self.save(self)
+
+    def _record(self, success: float) -> dict[str, float]:
+        progress = self.progress
+        noisy = float(np.mean(self._recent)) if self._recent else float("nan")
+        return {
+            "env_steps": progress.env_steps, "updates": progress.updates, "success": success, "noisy_success": noisy,
+            "wall_clock_s": progress.wall_clock_s, "utd": progress.updates / max(1, progress.env_steps),
+            **{key: float(value) for key, value in self._metrics.items()},
+        }  # fmt: skip
+
+    # -- learning ------------------------------------------------------------------------------------------------
+
+    def _count(self, step: Step, action: Action) -> None:
+        """Every executed environment step counts, those of the warm-up and of the gate too."""
+        self.progress.env_steps += int(((step.kind == Kind.MID) | (step.kind == Kind.LAST)).sum())
+        self._recent += (step.success[step.last] == Success.YES).astype(int).tolist()
+
+    def _learn(self, step: Step, action: Action) -> None:
+        self._count(step, action)
+        due = int(self.config.utd * (self.progress.env_steps - self.progress.warmup_steps))
+        while self.progress.updates < due:
+            self.learner.set_gain(min(1.0, 0.1 + self.progress.updates / max(1, self.config.ramp)))
+            self._metrics |= self.learner.update(self._batch())
+            self.progress.updates += 1
+            if self.progress.updates % 200 == 0:
+                self._report()
+
+    def _report(self) -> None:
+        progress, elapsed = self.progress, time.monotonic() - self._started
+        values = {key: float(value) for key, value in self._metrics.items()}
+        values |= {"env_steps_per_s": progress.env_steps / elapsed, "updates_per_s": progress.updates / elapsed}
+        values["noisy_success"] = float(np.mean(self._recent)) if self._recent else float("nan")
+        self.sink.write(progress.env_steps, values)
+
+    def _demo_share(self) -> float:
+        config = self.config
+        done = min(1.0, self.progress.env_steps / (config.steps * config.demo_decay))
+        return config.demo_share + (config.demo_share_end - config.demo_share) * done
+
+    def _batch(self) -> Batch:
+        rule, config = self.learner.config, self.config
+        demo = round(config.batch * self._demo_share())
+        parts = [self.replay.sample(config.batch - demo, self._rng, rule.n_step, rule.gamma)]
+        if demo:
+            parts.append(self.demos.sample(demo, self._rng, rule.n_step, rule.gamma))
+        return Batch.concatenate(parts)
+
+    # -- warm-up -------------------------------------------------------------------------------------------------
+
+    def _warm_up(self) -> None:
+        """Base episodes with the noise ladder, the critic on their returns and on TD targets, until the gate opens."""
+        gamma, config, progress = self.learner.config.gamma, self.config, self.progress
+        self._begin(seed_of(Role.TRAIN, self.seed))
+        self._collect(self.replay, seed_of(Role.TRAIN, self.seed), config.warmup_episodes)
+        self._collect(self.held_out, seed_of(Role.HOLD_OUT, self.seed), config.held_out_episodes)
+        for replay in (self.replay, self.held_out, self.demos):
+            replay.label_returns(gamma)
+        progress.warmup_steps = progress.env_steps
+        for round_ in range(config.warmup_rounds):
+            self._warm_critic()
+            reading = self._read_gate()
+            self.sink.write(progress.env_steps, {"gate": f"round {round_ + 1}: {reading}"})
+            if reading.passes(config.gate):
+                progress.gate = f"open ({reading})"
+                break
+        else:
+            progress.gate = f"forced after {config.warmup_rounds} rounds ({reading})"
+        self.learner.actor_enabled = True
+        self.learner.set_gain(0.1)
+
+    def _collect(self, replay: Replay, start: int, episodes: int) -> None:
+        """Episodes until there are `episodes`, with enough of both outcomes or four times as many."""
+        collected: list[int] = []
+        while not collected or (self._one_sided(collected) and len(collected) < 4 * episodes):
+            self._recent = []
+            seeds = Seeds(start + len(collected), episodes)
+            run(self.env, self.explore, lambda step: step.exhausted, seeds, (replay.add, self._count, *self.observers))
+            collected += self._recent
+
+    def _one_sided(self, outcomes: list[int]) -> bool:
+        wins = sum(outcomes)
+        return min(wins, len(outcomes) - wins) < self.config.warmup_outcomes
+
+    def _warm_critic(self) -> None:
+        rule, config = self.learner.config, self.config
+        labelled = [_labelled(replay) for replay in (self.replay, self.demos)]
+        for _ in range(config.warmup_updates):
+            half = config.batch // 2
+            picks = [index[self._rng.integers(0, len(index), half)] for index in labelled]
+            parts = [replay.gather(pick) for replay, pick in zip((self.replay, self.demos), picks, strict=True)]
+            self._metrics |= self.learner.regress(Batch.concatenate(parts))
+        for _ in range(config.warmup_updates):
+            self._metrics |= self.learner.update(self._batch())
+
+    def _read_gate(self) -> GateReading:
+        index = _labelled(self.held_out)
+        pick = index[self._rng.integers(0, len(index), 2048)]
+        return self.learner.gate_reading(self.held_out.gather(pick))
+
+    def _head_copy(self) -> dict[str, torch.Tensor]:
+        return {key: value.clone() for key, value in self.learner.head.state_dict().items()}
+
+
+def _labelled(replay: Replay) -> np.ndarray:
+    """Flat indices of the transitions whose Monte-Carlo return is known."""
+    index = replay.starts()
+    return index[np.isfinite(replay.gather(index).to_go)]

@@ -1,0 +1,114 @@
+"""A simulated rig: robots, sensors and the world that moves them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from robo_rl.clock import Deadline
+from robo_rl.robot import Rig, Sensor
+from robo_rl.spec import Feature, Spec
+from robo_rl.types import Reason
+from sim.robot import SimRobot
+from sim.world import World
+
+
+class SimRig(Rig):
+    """Robots and sensors in N simulations.
+
+    Args:
+        world: owner of the physics.
+        robots: simulated robots; their actions (N, A) lie side by side in this order.
+        sensors: what the physical rig has, too.
+        privileged: sensors under the privileged prefix, outside `obs_spec`.
+        realtime: pace `tick` to the wall clock, as on hardware.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        robots: Sequence[SimRobot],
+        sensors: Sequence[Sensor] = (),
+        privileged: Sequence[Sensor] = (),
+        realtime: bool = False,
+    ) -> None:
+        self.world, self.robots, self.sensors = world, tuple(robots), tuple(sensors)
+        self.dt, self.n = world.dt, world.n
+        self.obs_spec = Spec({})
+        for device in (*self.robots, *self.sensors):
+            self.obs_spec = self.obs_spec | device.obs_spec
+        self.act_spec = _side_by_side([robot.act_spec for robot in robots])
+        self._columns = np.cumsum([robot.act_spec.size for robot in robots])[:-1]
+        self._privileged = tuple(privileged)
+        self._guards = tuple(robot.guard for robot in robots if robot.guard is not None)
+        self.deadline = Deadline(self.dt) if realtime else None
+
+    def home(self, where: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        """Reset the rows' worlds; every robot is at its home pose at once."""
+        self.world.reset(where, seeds)
+        for robot in self.robots:
+            robot.home(where)
+        return where
+
+    def write(self, action: np.ndarray, live: np.ndarray) -> np.ndarray:
+        if len(self.robots) == 1:
+            return self.robots[0].write(action, live)
+        parts = np.split(action, self._columns, axis=1)
+        return np.concatenate([robot.write(part, live) for robot, part in zip(self.robots, parts, strict=True)], axis=1)
+
+    def tick(self, live: np.ndarray) -> None:
+        self.world.step(live)
+        if self.deadline is not None:
+            self.deadline.wait()
+
+    def read(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        obs: dict[str, np.ndarray] = {}
+        stamp: dict[str, np.ndarray] = {}
+        for device in (*self.robots, *self.sensors, *self._privileged):
+            values, times = device.read()
+            obs.update(values)
+            stamp.update(times)
+        return obs, stamp
+
+    @property
+    def condition(self) -> np.ndarray:
+        condition = np.where(self._faults(), Reason.FAULT, Reason.RUNNING)
+        return np.where(self.world.diverged, Reason.DIVERGED, condition).astype(np.uint8)
+
+    @property
+    def messages(self) -> list[str]:
+        texts = ["the simulation diverged" if row else "" for row in self.world.diverged]
+        for guard in self._guards:
+            texts = [text or reason for text, reason in zip(texts, guard.reasons, strict=True)]
+        return texts
+
+    def _faults(self) -> np.ndarray:
+        faults = np.zeros(self.n, bool)
+        for guard in self._guards:
+            faults |= guard.faults
+        return faults
+
+    def privileged(self) -> Spec:
+        spec = Spec({})
+        for sensor in self._privileged:
+            spec = spec | sensor.obs_spec
+        return spec
+
+    def save_state(self, rows: np.ndarray) -> np.ndarray:
+        return self.world.save_state(rows)
+
+    def load_state(self, rows: np.ndarray, state: np.ndarray) -> None:
+        self.world.load_state(rows, state)
+
+    def close(self) -> None:
+        for robot in self.robots:
+            robot.close()
+
+
+def _side_by_side(features: Sequence[Feature]) -> Feature:
+    if len(features) == 1:
+        return features[0]
+    low, high = (np.concatenate([getattr(f, side) for f in features]) for side in ("low", "high"))
+    names = tuple(name for feature in features for name in feature.names)
+    return Feature((len(low),), features[0].dtype, low, high, features[0].unit, names)

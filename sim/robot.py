@@ -1,0 +1,81 @@
+"""A simulated robot: position servos behind the same guard and the same specs as the physical one."""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+
+from robo_rl.robot import Guard, Robot, RobotDescription, Stamp
+from robo_rl.types import Obs
+from sim.world import World
+
+
+class SimRobot(Robot):
+    """The robot `description` in every simulation of `world`.
+
+    Setpoints (N, A) [rad] pass the guard (`None`: they are clamped to the joint limits, nothing else), then become
+    the position servos' targets. Its joints must follow one another in the model.
+    """
+
+    def __init__(self, world: World, description: RobotDescription, guard: Guard | None = None) -> None:
+        self.world, self.description, self.guard = world, description, guard
+        self.obs_spec, self.act_spec = description.obs_spec, description.act_spec
+        self._home = description.array("home")
+        self._low, self._high = description.array("low"), description.array("high")
+        self._qpos, self._qvel, self._ctrl = (
+            _slice([_address(world.model, kind, name) for name in description.names])
+            for kind in ("qpos", "dof", "ctrl")
+        )
+        self._applied = np.tile(self._home.astype(np.float32), (world.n, 1))
+
+    def connect(self) -> None:
+        """Nothing to open."""
+
+    def home(self, where: np.ndarray) -> np.ndarray:
+        """Rows `where` are at the home pose at once, and free of faults: in simulation nobody has to be asked."""
+        self.world.qpos[where, self._qpos] = self._home
+        self.world.ctrl[where, self._ctrl] = self._home
+        self._applied[where] = self._home
+        if self.guard is not None:
+            if self.guard.faults.any():
+                self.guard.clear(where & self.guard.faults)
+            self.guard.reset(where, self._applied)
+        return where
+
+    def write(self, action: np.ndarray, live: np.ndarray) -> np.ndarray:
+        if self.guard is not None:
+            target = self.guard.filter(action, live)
+        else:
+            target = np.clip(action, self._low, self._high)
+        self._applied = np.where(live[:, None], target, self._applied).astype(np.float32, copy=False)
+        self.world.ctrl[:, self._ctrl] = self._applied
+        return self._applied
+
+    def read(self) -> tuple[Obs, Stamp]:
+        obs = {
+            "joint_position": self.world.qpos[:, self._qpos].astype(np.float32),
+            "joint_velocity": self.world.qvel[:, self._qvel].astype(np.float32),
+            "applied": self._applied.copy(),
+        }
+        now = self.world.tick * self.world.dt
+        return obs, dict.fromkeys(obs, now)
+
+    def stop(self) -> None:
+        """Hold the present setpoint."""
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def _address(model: mujoco.MjModel, kind: str, name: str) -> int:
+    if kind == "ctrl":
+        return model.actuator(name).id
+    joint = model.joint(name)
+    return int((joint.qposadr if kind == "qpos" else joint.dofadr)[0])
+
+
+def _slice(addresses: list[int]) -> slice:
+    start, count = addresses[0], len(addresses)
+    if addresses != list(range(start, start + count)):
+        raise ValueError(f"the robot's joints do not follow one another in the model: {addresses}")
+    return slice(start, start + count)

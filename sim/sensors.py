@@ -1,0 +1,109 @@
+"""Simulated sensors: the truth, made late and noisy by numbers that belong to the sensor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from robo_rl import random
+from robo_rl.robot import Sensor, Stamp
+from robo_rl.spec import Feature, Spec
+from robo_rl.types import Obs
+from sim.world import World
+
+POSE_NAMES = ("x", "y", "z", "qw", "qx", "qy", "qz")
+
+
+@dataclass(frozen=True)
+class TrackerNoise:
+    """What a camera with fiducial markers does to a pose."""
+
+    position: float = 0.001  # standard deviation an axis [m]
+    rotation: float = 0.0087  # standard deviation an axis of the rotation vector [rad] (0.5 degrees)
+    delay: int = 1  # [ticks]
+
+
+FIDUCIAL = TrackerNoise()
+EXACT = TrackerNoise(0.0, 0.0, 0)
+
+
+class ObjectTracker(Sensor):
+    """Poses of free or fixed (mocap) bodies in the robot's base frame, which is the world frame.
+
+    One key `<prefix><body>_pose` a body: (N, 7) float32, x y z [m] and the unit quaternion w x y z with w >= 0. The
+    noise is a function of the episode's seed and the tick of capture alone. A row that was just reset shows the first
+    capture until a later one has had time to arrive.
+    """
+
+    def __init__(self, world: World, bodies: Sequence[str], noise: TrackerNoise = FIDUCIAL, prefix: str = "") -> None:
+        self.world, self.noise = world, noise
+        self._keys = tuple(f"{prefix}{body}_pose" for body in bodies)
+        low, high = [-np.inf] * 3 + [0.0] + [-1.0] * 3, [np.inf] * 3 + [1.0] * 4
+        feature = Feature((7,), "float32", low, high, "m", POSE_NAMES)
+        self.obs_spec = Spec(dict.fromkeys(self._keys, feature))
+        self._sources = [_pose_view(world, body) for body in bodies]
+        self._history = np.zeros((noise.delay + 1, world.n, len(bodies), 7))
+        self._captured = np.zeros((noise.delay + 1, world.n), np.int64)  # tick of each capture
+        self._stream = random.stream("tracker")
+        self._cursor = 0
+
+    def read(self) -> tuple[Obs, Stamp]:
+        self._capture()
+        oldest = (self._cursor + 1) % len(self._history)
+        self._cursor = oldest
+        pose, tick = self._history[oldest], self._captured[oldest]
+        if self.noise.position or self.noise.rotation:
+            pose = self._disturb(pose, tick)
+        pose = np.where(pose[..., 3:4] < 0, pose * _FLIP, pose).astype(np.float32)
+        obs = {key: np.ascontiguousarray(pose[:, index]) for index, key in enumerate(self._keys)}
+        times: np.ndarray = tick * self.world.dt
+        return obs, dict.fromkeys(obs, times)
+
+    def _capture(self) -> None:
+        now = self._history[self._cursor]
+        for index, (position, quaternion) in enumerate(self._sources):
+            now[:, index, :3] = position
+            now[:, index, 3:] = quaternion
+        self._captured[self._cursor] = self.world.tick
+        fresh = self.world.fresh
+        if fresh.any():
+            self._history[:, fresh] = now[fresh]
+            self._captured[:, fresh] = self.world.tick[fresh]
+
+    def _disturb(self, pose: np.ndarray, tick: np.ndarray) -> np.ndarray:
+        n, bodies, _ = pose.shape
+        draw = random.normal(self.world.seed, tick, self._stream, bodies * 6).reshape(n, bodies, 6)
+        noisy = np.empty_like(pose)
+        noisy[..., :3] = pose[..., :3] + self.noise.position * draw[..., :3]
+        noisy[..., 3:] = _rotate(pose[..., 3:], self.noise.rotation * draw[..., 3:])
+        return noisy
+
+
+_FLIP = np.array([1.0, 1, 1, -1, -1, -1, -1])
+
+
+def _rotate(q: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """Quaternion (..., 4) turned by a small rotation vector (..., 3) [rad] in its own frame, normalised."""
+    w, v = q[..., :1], q[..., 1:]
+    half = 0.5 * vector
+    out = np.empty_like(q)
+    out[..., :1] = w - (v * half).sum(-1, keepdims=True)
+    cross = v[..., [1, 2, 0]] * half[..., [2, 0, 1]] - v[..., [2, 0, 1]] * half[..., [1, 2, 0]]
+    out[..., 1:] = v + w * half + cross
+    out /= np.sqrt((out * out).sum(-1, keepdims=True))
+    return out
+
+
+def _pose_view(world: World, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Live position (N, 3) and quaternion (N, 4) of a free or mocap body."""
+    body = world.model.body(name)
+    mocap = int(body.mocapid[0])
+    if mocap >= 0:
+        return world.mocap_pos[:, mocap], world.mocap_quat[:, mocap]
+    joint = world.model.joint(int(body.jntadr[0])) if body.jntnum[0] else None
+    if joint is None or len(joint.qpos0) != 7:
+        raise ValueError(f"tracker: body {name!r} is neither free nor a mocap body")
+    start = int(joint.qposadr[0])
+    return world.qpos[:, start : start + 3], world.qpos[:, start + 3 : start + 7]

@@ -1,0 +1,44 @@
+"""Helpers of the command line's tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from robo_rl.app.build import make_env, scenario
+from robo_rl.app.compose import compose
+
+
+def make_bundle(folder: Path, **changes: object) -> Path:
+    """A run folder with an untrained policy that holds near the home pose."""
+    import torch
+
+    from policies.bundle import Bundle
+    from policies.networks import ChunkNet, Features, Normalise, ResidualHead
+
+    config = compose("evaluate", [])
+    env = make_env(config.task, config.robot, 1)
+    env.close()
+    torch.manual_seed(0)
+    obs, actions = env.obs_spec.vector_size, env.act_spec.size
+    home = torch.tensor([0.0, -0.75, 0.45, 1.55, 0.0, 0.5])
+
+    def normalise(size: int) -> Normalise:
+        return Normalise(torch.zeros(size), torch.ones(size))
+
+    network = ChunkNet(normalise(obs), Normalise(home, torch.full((actions,), 0.05)), 4, [16])
+    bundle = Bundle(env.obs_spec, env.act_spec, network, 2, meta=scenario(config) | {"env_steps_trained": 7})
+    for name, value in changes.items():
+        setattr(bundle, name, value)
+    bundle.features = Features(normalise(obs), normalise(actions))
+    bound = torch.full((actions,), 0.01)
+    bundle.head = ResidualHead(obs + actions * 2 + 1, [16], bound, home - 1, home + 1)
+    bundle.save(folder / "policy")
+    return folder
+
+
+def assert_mistake(result: tuple[int, str, str], words: list[str]) -> None:
+    code, _, error = result
+    lines = [line for line in error.splitlines() if line.startswith("robo-rl: error: ")]
+    assert code == 2
+    assert len(lines) == 1 and "Traceback" not in error
+    assert all(word in lines[0] for word in words), lines[0]
