@@ -85,7 +85,7 @@ class Bundle:
             "sha256": hashlib.sha256(weights).hexdigest(),
             "obs_spec": self.obs_spec.to_json(),
             "act_spec": self.act_spec.to_json(),
-            "base": {"horizon": self.network.horizon, "execute": self.execute, "hidden": _hidden(self.network.body)},
+            "base": {"horizon": self.network.horizon, "execute": self.execute, "hidden": _hidden(self.network.body), "relative_to": self.network.relative_to},
             "residual": None if self.head is None else {"hidden": _hidden(self.head.body)},
             "meta": self.meta,
         }
@@ -136,7 +136,9 @@ def _read(place: Path) -> Bundle:
         raise ValueError("weights.safetensors does not have the checksum in policy.json")
     obs_spec, act_spec = Spec.from_json(data["obs_spec"]), Feature.from_json(data["act_spec"])
     obs, actions, base = obs_spec.vector_size, act_spec.size, data["base"]
-    network = ChunkNet(_identity(obs), _identity(actions), base["horizon"], base["hidden"])
+    network = ChunkNet(
+        _identity(obs), _identity(actions), base["horizon"], base["hidden"], relative_to=base["relative_to"]
+    )
     bundle = Bundle(obs_spec, act_spec, network, base["execute"], meta=data["meta"])
     if data["residual"] is not None:
         bundle.features = Features(_identity(obs), _identity(actions))

@@ -63,7 +63,8 @@ class Chunked(Policy):
         return Action(value, {"base_action": value, "chunk_rest": rest, "chunk_phase": phase})
 
     def state(self) -> dict[str, np.ndarray]:
-        return {"queue": self._queue, "index": self._index, "seed": self._seed, "tick": self._tick}
+        state = {"queue": self._queue, "index": self._index, "seed": self._seed, "tick": self._tick}
+        return {key: value.copy() for key, value in state.items()}
 
     def load(self, state: Mapping[str, np.ndarray]) -> None:
         self._queue, self._index, self._seed, self._tick = (
@@ -79,6 +80,10 @@ class Noise(Protocol):
     def __call__(self) -> np.ndarray:
         """(N, A) of this tick."""
         ...
+
+    def state(self) -> dict[str, np.ndarray]: ...
+
+    def load(self, state: Mapping[str, np.ndarray]) -> None: ...
 
 
 class HeldNoise:
@@ -106,6 +111,12 @@ class HeldNoise:
         noise = random.normal(self._seed, self._tick // hold, random.stream("explore"), self.size)
         self._tick += 1
         return (self.std * rung)[:, None] * noise
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"noise_seed": self._seed.copy(), "noise_tick": self._tick.copy()}
+
+    def load(self, state: Mapping[str, np.ndarray]) -> None:
+        self._seed, self._tick = np.array(state["noise_seed"]), np.array(state["noise_tick"])
 
 
 class Residual(Policy):
@@ -140,7 +151,9 @@ class Residual(Policy):
         return Action(value.cpu().numpy(), action.extra)
 
     def state(self) -> dict[str, np.ndarray]:
-        return self.base.state()
+        return self.base.state() | ({} if self.noise is None else self.noise.state())
 
     def load(self, state: Mapping[str, np.ndarray]) -> None:
         self.base.load(state)
+        if self.noise is not None:
+            self.noise.load(state)

@@ -26,13 +26,11 @@ class Normalise(nn.Module):
         return ((x - self.mean) / self.std).clamp(-self.limit, self.limit)
 
 
-def mlp(sizes: Sequence[int], out: int, dropout: float = 0.0) -> nn.Sequential:
+def mlp(sizes: Sequence[int], out: int) -> nn.Sequential:
     """Linear, LayerNorm, ReLU for every hidden size (the first entry is the input's), then Linear to `out`."""
     layers: list[nn.Module] = []
     for size, width in zip(sizes[:-1], sizes[1:], strict=True):
         layers += [nn.Linear(size, width), nn.LayerNorm(width), nn.ReLU()]
-        if dropout:
-            layers.append(nn.Dropout(dropout))
     return nn.Sequential(*layers, nn.Linear(sizes[-1], out))
 
 
@@ -67,22 +65,41 @@ class Ensemble(nn.Module):
 
 
 class ChunkNet(nn.Module):
-    """Behaviour cloning network: packed observation (B, D) -> chunk (B, H, A) in raw action units."""
+    """Behaviour cloning network: packed observation (B, D) -> chunk (B, H, A) in raw action units.
+
+    `relative_to` is the offset in the packed observation of A values that the chunk is predicted relative to (the
+    previous setpoint, say): a small motion is then a small number, whatever the pose. None: absolute actions.
+    """
 
     def __init__(
-        self, observation: Normalise, action: Normalise, horizon: int, hidden: Sequence[int], dropout: float = 0.0
+        self,
+        observation: Normalise,
+        action: Normalise,
+        horizon: int,
+        hidden: Sequence[int],
+        relative_to: int | None = None,
     ) -> None:
         super().__init__()
-        self.observation, self.action, self.horizon = observation, action, horizon
+        self.observation, self.action, self.horizon, self.relative_to = observation, action, horizon, relative_to
         self.actions = len(action.mean)
-        self.body = mlp([len(observation.mean), *hidden], horizon * self.actions, dropout)
+        self.body = mlp([len(observation.mean), *hidden], horizon * self.actions)
+
+    def reference(self, obs: Tensor) -> Tensor | float:
+        """What the chunk is relative to, (B, 1, A)."""
+        if self.relative_to is None:
+            return 0.0
+        return obs[:, None, self.relative_to : self.relative_to + self.actions]
+
+    def target(self, obs: Tensor, chunk: Tensor) -> Tensor:
+        """A chunk (B, H, A) in the units that the loss is taken on."""
+        return self.action(chunk - self.reference(obs))
 
     def normalised(self, obs: Tensor) -> Tensor:
-        """Chunk in normalised units, (B, H, A): what the loss is taken on."""
+        """Predicted chunk in the units that the loss is taken on, (B, H, A)."""
         return self.body(self.observation(obs)).reshape(-1, self.horizon, self.actions)
 
     def forward(self, obs: Tensor) -> Tensor:
-        return self.normalised(obs) * self.action.std + self.action.mean
+        return self.normalised(obs) * self.action.std + self.action.mean + self.reference(obs)
 
 
 class Features(nn.Module):

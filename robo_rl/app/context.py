@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,39 +13,29 @@ import numpy as np
 from robo_rl.data.episode import Episode
 from robo_rl.env import Env
 from robo_rl.errors import UserError
+from robo_rl.log.metrics import Metrics
 from robo_rl.spec import Spec
 
 
 @dataclass(frozen=True)
 class Context:
-    """One training run. `make_env(n)` builds the run's environment with n rows."""
+    """One training run. `make_env(n)` builds the run's environment with n rows; `scenario` says where (task, robot)."""
 
     config: Mapping[str, Any]
     out: Path
     make_env: Callable[[int], Env]
-    task: str
-    robot: str
+    scenario: Mapping[str, Any]
     dataset: str
     base: str
     seed: int
     device: str
     resume: bool
     log_fraction: float
-    sink: Any  # robo_rl.log.metrics.Metrics
+    sink: Metrics
 
-
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(json.dumps(data, indent=1, default=_plain))
-    os.replace(fresh, path)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (np.ndarray, np.generic)):
-        return value.tolist()
-    return str(value)
+    @property
+    def task(self) -> str:
+        return self.scenario["task"]
 
 
 def require_successes(episodes: list[Episode], where: str) -> list[Episode]:
@@ -77,5 +65,6 @@ def observation_statistics(episodes: list[Episode], spec: Spec, floor: float) ->
 
 
 def stopwatch() -> Callable[[], float]:
+    """Seconds since now."""
     start = time.monotonic()
     return lambda: time.monotonic() - start

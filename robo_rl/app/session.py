@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,13 +41,40 @@ def rollout(
     """Run the episodes of `seeds`; log them under `out` where it is given. A stopped run leaves whole files."""
     outcomes = Outcomes(env.n)
     film = Film(env) if config.get("video") else None
-    with progress(name, seeds.count) as count, recorder(config, env, policy, out, name, **meta) as record:
+    with (
+        interruption() as interrupted,
+        progress(name, seeds.count) as count,
+        recorder(config, env, policy, out, name, **meta) as record,
+    ):
         films = () if film is None else (film,)
-        run(env, policy, until, seeds, (*record, outcomes, count, *films, *observers))
+        watching = (*record, outcomes, count, *films, *observers)
+        run(env, policy, lambda step: until(step) or interrupted(), seeds, watching)
+    if interrupted():
+        raise KeyboardInterrupt
     if film is not None:
         assert out is not None
         _develop(film, config, env, out / "video.mp4")
     return outcomes
+
+
+@contextmanager
+def interruption() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed. The loop asks once a tick, so that it ends between two ticks: an exception may be
+    raised anywhere, and get lost in an extension module. A second Ctrl-C raises at once."""
+    pressed = threading.Event()
+
+    def press(number: int, frame: Any) -> None:
+        pressed.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed.is_set
+        return
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -96,6 +125,10 @@ def rate(result: dict[str, Any]) -> str:
     if result["success_rate"] is None:
         return "unknown (no episode is labelled)"
     return f"{result['success_rate']:.1%} (95 % interval {result['ci_low']:.1%} to {result['ci_high']:.1%})"
+
+
+def percent(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.1%}"
 
 
 def _develop(film: Film, config: DictConfig, env: Env, path: Path) -> None:

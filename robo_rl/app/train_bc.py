@@ -17,15 +17,16 @@ from robo_rl.app.context import (
     observation_statistics,
     require_successes,
     stopwatch,
-    write_json,
 )
+from robo_rl.app.runs import write_json, write_spec
 from robo_rl.data.dataset import Dataset, load_dataset
 from robo_rl.data.episode import Episode
-from robo_rl.errors import UserError
+from robo_rl.errors import UnknownName, UserError
 from robo_rl.evaluate.outcomes import Outcomes, evaluate
 from robo_rl.learn.bc import BCConfig, BehaviourCloning, ChunkDataset
 from robo_rl.seeds import Role, seed_of
 
+SETPOINT = "applied"  # key of a rig's last setpoint
 OPEN_LOOP = 0.3  # [s], the longest a chunk may be executed without looking
 
 
@@ -43,7 +44,8 @@ def train(
     if not context.dataset:
         raise UserError("dataset=: learner=bc needs a folder of demonstrations (made by robo-rl record)")
     dataset = load_dataset(context.dataset)
-    env = context.make_env(rows)
+    env = context.make_env(min(rows, episodes))
+    write_spec(context.out, env)
     chosen = list(dataset.episodes) if failures else require_successes(list(dataset.episodes), context.dataset)
     bundle = new_bundle(context, dataset, chosen, policy)
     bundle.require(env.obs_spec, env.act_spec, f"task={context.task}")
@@ -51,7 +53,7 @@ def train(
         raise UserError(
             f"policy.execute={policy['execute']}: {policy['execute'] * env.dt:.2f} s open loop; at most {OPEN_LOOP} s"
         )
-    learner = BehaviourCloning(bundle.network, config, context.device)
+    learner = BehaviourCloning(bundle.network, config, context.seed, context.device)
     frames = ChunkDataset(chosen, bundle.obs_spec, policy["horizon"])
     rng = np.random.default_rng(context.seed)
     best: Outcomes | None = None
@@ -68,9 +70,8 @@ def train(
     assert best is not None
     learner.load(weights)
     env.close()
-    result = best.summary(
-        context.task, str(context.out), seed_of(Role.SELECT, context.seed), demonstrations=len(chosen), frames=len(frames)
-    )
+    sizes = {"demonstrations": len(chosen), "frames": len(frames)}
+    result = best.summary(context.task, str(context.out), context.seed, **sizes)
     result["wall_clock_s"] = elapsed()
     bundle.meta |= {"selection_success": result["success_rate"], "env_steps_trained": 0}
     bundle.save(context.out / "policy")
@@ -82,16 +83,32 @@ def new_bundle(context: Context, dataset: Dataset, episodes: list[Episode], poli
     """An untrained base with the demonstrations' normalisation."""
     torch.manual_seed(context.seed)
     mean, std = observation_statistics(episodes, dataset.obs_spec, floor=0.1)
-    centre, half = action_range(episodes)
+    offset = _offset(dataset, policy["relative_to"])
+    frames = ChunkDataset(episodes, dataset.obs_spec, policy["horizon"])
+    reference = 0.0 if offset is None else frames.obs[:, None, offset : offset + dataset.act_spec.size]
+    targets = (frames.chunk - reference).reshape(-1, dataset.act_spec.size)
     network = ChunkNet(
         Normalise(torch.from_numpy(mean), torch.from_numpy(std)),
-        Normalise(torch.from_numpy(centre), torch.from_numpy(np.maximum(half, 1e-3))),
+        Normalise(torch.from_numpy(targets.mean(0)), torch.from_numpy(np.maximum(targets.std(0), 1e-4))),
         policy["horizon"],
         policy["hidden"],
-        policy["dropout"],
+        relative_to=offset,
     )
-    meta = {"task": context.task, "robot": context.robot, "seed": context.seed, "dataset": context.dataset}
+    meta = {**context.scenario, "seed": context.seed, "dataset": context.dataset}
     return Bundle(dataset.obs_spec, dataset.act_spec, network, policy["execute"], meta=meta)
+
+
+def _offset(dataset: Dataset, key: str | None) -> int | None:
+    """Where the observation that chunks are relative to begins in the packed vector."""
+    spec = dataset.obs_spec
+    if key is None or (key == "auto" and SETPOINT not in spec):
+        return None
+    key = SETPOINT if key == "auto" else key
+    fitting = [name for name in spec.vector_keys if spec[name].shape == dataset.act_spec.shape]
+    if key not in fitting:
+        raise UnknownName("policy.relative_to", key, [*fitting, "auto", "null"])
+    before = spec.vector_keys[: spec.vector_keys.index(key)]
+    return sum(spec[name].size for name in before)
 
 
 def _rate(outcomes: Outcomes) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ from safetensors.torch import load_file, save
 from policies.bundle import Bundle, load_bundle, write_folder
 from policies.compose import HeldNoise
 from policies.networks import Critic, Features, ResidualHead
-from robo_rl.app.context import Context, action_range, require_successes, write_json
+from robo_rl.app.context import Context, action_range, require_successes
+from robo_rl.app.runs import write_json, write_spec
 from robo_rl.data.dataset import load_dataset
 from robo_rl.data.episode import Episode
 from robo_rl.data.replay import Replay, replay_of
@@ -24,6 +27,8 @@ from robo_rl.errors import UserError
 from robo_rl.evaluate.outcomes import evaluate
 from robo_rl.learn.online import OnlineConfig, OnlineTraining, Progress
 from robo_rl.learn.residual import ResidualConfig, ResidualLearner
+from robo_rl.log.recorder import Recorder
+from robo_rl.loop import Observer
 from robo_rl.policy import Policy
 from robo_rl.seeds import Role, seed_of
 
@@ -46,6 +51,7 @@ def train(
         raise UserError("base=: learner=residual needs the run or bundle folder of a base policy (learner=bc)")
     bundle = load_bundle(context.base, context.device)
     env, eval_env = context.make_env(rows), context.make_env(eval_rows)
+    write_spec(context.out, env)
     bundle.require(env.obs_spec, env.act_spec, f"task={context.task}")
     demos = _demonstrations(context, bundle)
     bundle = _with_head(bundle, demos, hidden, scale, context)
@@ -65,15 +71,28 @@ def train(
         evaluate=lambda policy, start, episodes: _success(eval_env, policy, start, episodes),
         sink=context.sink,
         save=lambda training: save_checkpoint(training, context.out / "checkpoint"),
-        observers=context.observers(env, explore.extra_spec),
     )
     if context.resume:
         load_checkpoint(training, context.out / "checkpoint")
-    training.run()
+    with _recorder(context, env, explore, training.progress) as observers:
+        training.observers = observers
+        training.run()
     result = _finish(context, bundle, training, eval_env, noise)
     env.close()
     eval_env.close()
     return result
+
+
+@contextmanager
+def _recorder(context: Context, env: Env, policy: Policy, progress: Progress) -> Iterator[tuple[Observer, ...]]:
+    """Logs the stated fraction of the training episodes; a resumed run begins new files."""
+    if context.log_fraction <= 0:
+        yield ()
+        return
+    meta = {"name": f"train-{progress.segment:03d}", **context.scenario, "seed": context.seed}
+    specs = (env.obs_spec, env.act_spec, policy.extra_spec)
+    with Recorder(context.out / "log", *specs, meta, env.dt, fraction=context.log_fraction) as record:
+        yield (record,)
 
 
 def _longest(env: Env, online: OnlineConfig, rows: int) -> int:
@@ -99,7 +118,7 @@ def _with_head(bundle: Bundle, demos: list[Episode], hidden: list[int], scale: f
     extra = bundle.policy_for("base").extra_spec.vector_size
     bound = scale * torch.clamp(half, min=0.05)
     head = ResidualHead(bundle.obs_spec.vector_size + extra, hidden, bound, low, high)
-    meta = bundle.meta | {"base": context.base, "seed": context.seed, "task": context.task, "robot": context.robot}
+    meta = bundle.meta | {**context.scenario, "base": context.base, "seed": context.seed}
     return dataclasses.replace(bundle, features=features, head=head, meta=meta).to(context.device)
 
 

@@ -21,6 +21,7 @@ class BCConfig:
     batch: int = 256
     lr: float = 1e-3  # falls to zero along a cosine
     weight_decay: float = 1e-4
+    noise: float = 0.05  # added to inputs, in standard deviations of each: a clone drifts off the demonstrations
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,28 +53,29 @@ class ChunkDataset:
 class BehaviourCloning(Learner[ChunkBatch]):
     """Mean absolute error on normalised chunks (as ACT, arXiv 2304.13705)."""
 
-    def __init__(self, network: nn.Module, config: BCConfig, device: str) -> None:
+    def __init__(self, network: nn.Module, config: BCConfig, seed: int, device: str) -> None:
         self.network: Any = network.to(device)
         self.config, self.device = config, torch.device(device)
+        self.generator = torch.Generator().manual_seed(seed)
         self.optimiser = torch.optim.AdamW(
             network.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
         )
         self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, config.updates)
 
     def update(self, batch: ChunkBatch) -> Metrics:
-        self.network.train()
-        predicted = self.network.normalised(torch.from_numpy(batch.obs).to(self.device))
-        target = self.network.action(torch.from_numpy(batch.chunk).to(self.device))
-        loss = (predicted - target).abs().mean()
+        obs, chunk = (torch.from_numpy(x).to(self.device) for x in (batch.obs, batch.chunk))
+        noise = torch.randn(obs.shape, generator=self.generator).to(self.device)
+        obs = obs + self.config.noise * self.network.observation.std * noise
+        # The reference of a relative chunk is disturbed, too: the clone learns to come back to the demonstrated motion.
+        loss = (self.network.normalised(obs) - self.network.target(obs, chunk)).abs().mean()
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
         self.schedule.step()
-        self.network.eval()
         return {"bc_loss": loss.detach()}
 
     def state(self) -> dict[str, Any]:
-        return dict(self.network.state_dict())
+        return {key: value.clone() for key, value in self.network.state_dict().items()}
 
     def load(self, state: Mapping[str, Any]) -> None:
         self.network.load_state_dict(state)

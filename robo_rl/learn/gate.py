@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 @dataclass(frozen=True)
 class GateConfig:
     auc: float = 0.75  # of Q for success, on held-out transitions
-    bias: float = 0.15  # |mean(Q - return)|
+    bias: float = 0.2  # |mean(Q - return)|
     agreement: float = 0.2  # mean cosine between the heads' dQ/da
 
 

@@ -35,7 +35,8 @@ class OnlineConfig:
     batch: int = 256
     warmup_episodes: int = 64  # of the base with the noise ladder, before the critic's first update
     warmup_outcomes: int = 10  # successes and failures wanted among them
-    warmup_updates: int = 2000  # on Monte-Carlo returns, then as many on TD targets, a round
+    warmup_demo_share: float = 0.2  # of a batch; more would bias the critic towards success
+    warmup_updates: int = 1200  # on Monte-Carlo returns, then as many on TD targets, a round
     warmup_rounds: int = 5  # at most; the gate is read after each
     held_out_episodes: int = 32  # the gate's fresh episodes
     demo_share: float = 0.5  # of a batch, at first
@@ -158,7 +159,7 @@ class OnlineTraining:
         due = int(self.config.utd * (self.progress.env_steps - self.progress.warmup_steps))
         while self.progress.updates < due:
             self.learner.set_gain(min(1.0, 0.1 + self.progress.updates / max(1, self.config.ramp)))
-            self._metrics |= self.learner.update(self._batch())
+            self._metrics |= self.learner.update(self._batch(self._demo_share()))
             self.progress.updates += 1
             if self.progress.updates % 200 == 0:
                 self._report()
@@ -175,9 +176,9 @@ class OnlineTraining:
         done = min(1.0, self.progress.env_steps / (config.steps * config.demo_decay))
         return config.demo_share + (config.demo_share_end - config.demo_share) * done
 
-    def _batch(self) -> Batch:
+    def _batch(self, demo_share: float) -> Batch:
         rule, config = self.learner.config, self.config
-        demo = round(config.batch * self._demo_share())
+        demo = round(config.batch * demo_share)
         parts = [self.replay.sample(config.batch - demo, self._rng, rule.n_step, rule.gamma)]
         if demo:
             parts.append(self.demos.sample(demo, self._rng, rule.n_step, rule.gamma))
@@ -223,12 +224,13 @@ class OnlineTraining:
         rule, config = self.learner.config, self.config
         labelled = [_labelled(replay) for replay in (self.replay, self.demos)]
         for _ in range(config.warmup_updates):
-            half = config.batch // 2
-            picks = [index[self._rng.integers(0, len(index), half)] for index in labelled]
+            demo = round(config.batch * config.warmup_demo_share)
+            sizes = (config.batch - demo, demo)
+            picks = [index[self._rng.integers(0, len(index), n)] for index, n in zip(labelled, sizes, strict=True)]
             parts = [replay.gather(pick) for replay, pick in zip((self.replay, self.demos), picks, strict=True)]
             self._metrics |= self.learner.regress(Batch.concatenate(parts))
         for _ in range(config.warmup_updates):
-            self._metrics |= self.learner.update(self._batch())
+            self._metrics |= self.learner.update(self._batch(config.warmup_demo_share))
 
     def _read_gate(self) -> GateReading:
         index = _labelled(self.held_out)

@@ -29,14 +29,14 @@ class InsertPegExpertConfig:
     pace: tuple[float, float] = (0.06, 0.11)  # tool speed, drawn for each episode [m/s]
     turn: float = 1.5  # tool yaw rate [rad/s]
     grip_speed: float = 1.5  # [rad/s]
-    opened: float = 0.70  # gripper before the grasp [rad]
+    opened: float = 1.0  # gripper before the grasp [rad]
     closed: float = 0.15  # gripper setpoint in the grasp [rad]
     noise: float = 0.006  # standard deviation of the joint disturbance [rad]
     noise_time: float = 0.25  # correlation time of the disturbance [s]
     grasp_height: float = 0.040  # tool above the table when it grasps [m]
     hover: float = 0.035  # above the grasp while approaching [m]
     clear: float = 0.036  # height of the peg's lower end while it travels [m]
-    approach: float = 0.007  # the fixed jaw's clearance before closing [m]
+    approach: float = 0.012  # the fixed jaw's clearance before closing [m]
     peg_height: float = 0.060  # [m]
     integral: float = 0.6  # share of the setpoint's lead over the measured tool that is kept: less lasting error
     hole_depth: float = 0.025  # [m]
@@ -101,8 +101,7 @@ class InsertPegExpert(Policy):
     def _pick(self, peg: np.ndarray, tool: np.ndarray, yaw: np.ndarray, q: np.ndarray) -> tuple:
         """Over the peg, down along a funnel, close."""
         c = self.config
-        pan = np.arctan2(peg[:, 1], peg[:, 0])
-        turn = pan - _quarter(pan - _yaw(peg))  # the symmetry that needs the smallest roll
+        turn = _yaw(peg)
         closing = np.clip((c.opened - q[:, 5]) / (c.opened - PARALLEL), 0.0, 1.0)  # 0 open, 1 on the peg
         side = np.stack([-np.sin(turn), np.cos(turn)], axis=1)
         goal = peg[:, :3].copy()
@@ -119,7 +118,7 @@ class InsertPegExpert(Policy):
         c = self.config
         lower = peg[:, 2] - c.peg_height / 2
         offset = (block - peg)[:, :2]
-        twist = _quarter(_yaw(block) - _yaw(peg))
+        twist = _wrap(_yaw(block) - _yaw(peg))
         error = np.hypot(*offset.T) + 0.02 * np.abs(twist)
         inside = (lower < c.hole_depth - 0.001) & (error < 0.006)
         height = np.where(inside, 0.0, np.clip(16.0 * (error - 0.0025), 0.0, c.clear))

@@ -12,7 +12,7 @@ from robo_rl.app.help import commands
 from robo_rl.errors import UserError
 
 TASKS = {"gym": ["env_id=Pendulum-v1", "expert=robo_rl.adapt.spaces:box_of"]}
-NEEDED = {"train": ["out=x"]}
+NEEDED: dict[str, list[str]] = {}
 
 
 def combinations() -> list[tuple[str, str, str]]:

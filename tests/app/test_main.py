@@ -48,7 +48,7 @@ MISTAKES = [
     (["replay"], ["log="]),
     (["replay", "log=no/such.mcap"], ["log=no/such.mcap"]),
     (["train", "learner=magic", "out=x"], ["learner=magic", "bc, residual"]),
-    (["train"], ["out="]),
+    (["train"], ["base="]),
 ]
 
 

@@ -1,0 +1,95 @@
+"""`robo-rl train`: a learner, its data and its environment become a run folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from robo_rl.app import runs, session
+from robo_rl.app.build import instantiate, make_env, scenario
+from robo_rl.app.context import Context
+from robo_rl.errors import UserError
+from robo_rl.log.metrics import JsonLines, Metrics, TensorBoard, Terminal
+from robo_rl.seeds import Role, seed_of
+
+SHOWN = ("success", "noisy_success", "env_steps_per_s", "updates_per_s", "bc_loss", "gate")
+
+
+def implied(given: Mapping[str, Any]) -> dict[str, Any]:
+    return runs.remembered_by_bundle(given, "base")
+
+
+def main(config: DictConfig) -> None:
+    """Run the program that `learner._target_` names; it writes checkpoints, the bundle and result.json into `out`."""
+    import torch  # takes seconds
+
+    seed_of(Role.TRAIN, config.seed)  # in range?
+    learner = OmegaConf.to_container(config.learner)
+    for key in learner.pop("needs"):
+        _require_folder(config, key)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    context = _context(config)
+    try:
+        result = instantiate(learner, context=context, policy=OmegaConf.to_container(config.policy))
+    finally:
+        context.sink.close()
+    shown = [("success", session.percent(result.get("success_rate"))), ("wall clock [s]", result["wall_clock_s"])]
+    shown += [(key, result[key]) for key in ("gate", "promoted", "env_steps_trained") if key in result]
+    session.show(f"train {config.task.name}", [*shown, ("out", context.out)])
+
+
+def _context(config: DictConfig) -> Context:
+    out = _resumed_folder(config) if config.resume else runs.new_folder(config, "train")
+    step = _checkpoint_step(out) if config.resume else None
+    sink = Metrics(
+        JsonLines(out / "metrics.jsonl", resume=step),
+        TensorBoard(out / "tensorboard", resume=step),
+        Terminal(total=OmegaConf.select(config, "learner.online.steps"), keys=SHOWN),
+    )
+    overrides = {"nthread": config.threads} if config.threads else {}
+    return Context(
+        config=config,
+        out=out,
+        make_env=lambda n: make_env(config.task, config.robot, n, **overrides),
+        scenario=scenario(config),
+        dataset=_text(config.dataset),
+        base=_text(config.base),
+        seed=config.seed,
+        device=runs.device(config.device),
+        resume=config.resume,
+        log_fraction=config.log_fraction,
+        sink=sink,
+    )
+
+
+def _require_folder(config: DictConfig, key: str) -> None:
+    """Raise before anything is written."""
+    if config[key] is None:
+        raise UserError(f"{key}=: this learner needs it; see robo-rl train --help")
+    for folder in runs.values(config[key]):
+        if not Path(folder).expanduser().exists():
+            raise UserError(f"{key}={folder}: no such folder")
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else ",".join(runs.values(value))
+
+
+def _resumed_folder(config: DictConfig) -> Path:
+    out = Path(str(config.out)).expanduser()
+    if config.out is None or not (out / "config.yaml").exists():
+        raise UserError(f"resume=true: out={config.out} is not the folder of a run that can go on")
+    return out
+
+
+def _checkpoint_step(out: Path) -> int:
+    """Environment steps at the last checkpoint; 0 where there is none."""
+    try:
+        return int(json.loads((out / "checkpoint" / "progress.json").read_text())["env_steps"])
+    except (OSError, ValueError, KeyError):
+        return 0
