@@ -7,6 +7,7 @@ from abc import abstractmethod
 import numpy as np
 
 from hardware.guard import Guard
+from robo_rl.kinematics import Kinematics
 from robo_rl.robot import Robot, RobotDescription, Stamp
 from robo_rl.types import Obs
 
@@ -31,6 +32,7 @@ class Device(Robot):
         self.description = description
         self.guard = Guard(description, 1) if guard is None else guard
         self.obs_spec, self.act_spec = description.obs_spec, description.act_spec
+        self._kinematics = Kinematics(description)
         self._home = description.array("home").astype(np.float32)[None]
         self._ramp = (description.array("max_speed") * description.dt * home_speed).astype(np.float32)
         self._tolerance = tolerance
@@ -64,6 +66,7 @@ class Device(Robot):
             "joint_position": position.astype(np.float32)[None],
             "joint_velocity": velocity.astype(np.float32)[None],
             "applied": self.guard.sent,
+            "tool_pose": self._kinematics.tool_pose(np.nan_to_num(position)[None]).astype(np.float32),
         }
         return obs, dict.fromkeys(obs, np.array([stamp]))
 

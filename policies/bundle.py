@@ -23,7 +23,7 @@ from torch import nn
 
 from policies.cloned import ClonedPlanner
 from policies.compose import Chunked, Noise, Residual
-from policies.networks import ChunkNet, Features, Normalise, ResidualHead
+from policies.networks import ChunkNet, Features, Inputs, Normalise, ResidualHead, like_pairs
 from robo_rl.errors import CorruptFile, UnknownName, UserError
 from robo_rl.policy import Policy
 from robo_rl.spec import Feature, Spec, require_equal
@@ -85,7 +85,12 @@ class Bundle:
             "sha256": hashlib.sha256(weights).hexdigest(),
             "obs_spec": self.obs_spec.to_json(),
             "act_spec": self.act_spec.to_json(),
-            "base": {"horizon": self.network.horizon, "execute": self.execute, "hidden": _hidden(self.network.body), "relative_to": self.network.relative_to},
+            "base": {
+                "horizon": self.network.horizon,
+                "execute": self.execute,
+                "hidden": _hidden(self.network.body),
+                "relative_to": self.network.relative_to,
+            },
             "residual": None if self.head is None else {"hidden": _hidden(self.head.body)},
             "meta": self.meta,
         }
@@ -135,16 +140,19 @@ def _read(place: Path) -> Bundle:
     if hashlib.sha256(weights).hexdigest() != data["sha256"]:
         raise ValueError("weights.safetensors does not have the checksum in policy.json")
     obs_spec, act_spec = Spec.from_json(data["obs_spec"]), Feature.from_json(data["act_spec"])
-    obs, actions, base = obs_spec.vector_size, act_spec.size, data["base"]
-    network = ChunkNet(
-        _identity(obs), _identity(actions), base["horizon"], base["hidden"], relative_to=base["relative_to"]
-    )
+    pairs, actions, base = like_pairs(obs_spec), act_spec.size, data["base"]
+
+    def inputs() -> Inputs:
+        size = obs_spec.vector_size + len(pairs)
+        return Inputs(torch.zeros(size), torch.ones(size), pairs)
+
+    network = ChunkNet(inputs(), _identity(actions), base["horizon"], base["hidden"], relative_to=base["relative_to"])
     bundle = Bundle(obs_spec, act_spec, network, base["execute"], meta=data["meta"])
     if data["residual"] is not None:
-        bundle.features = Features(_identity(obs), _identity(actions))
+        bundle.features = Features(inputs(), _identity(actions))
         extra = actions * base["execute"] + 1
         zeros = torch.zeros(actions)
-        bundle.head = ResidualHead(obs + extra, data["residual"]["hidden"], zeros, zeros, zeros)
+        bundle.head = ResidualHead(bundle.features.size(extra), data["residual"]["hidden"], zeros, zeros, zeros)
     tensors = load_tensors(weights)
     for name, module in _modules(bundle).items():
         own = {key.removeprefix(name + "."): value for key, value in tensors.items() if key.startswith(name + ".")}

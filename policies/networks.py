@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from robo_rl.spec import Spec
 
 
 class Normalise(nn.Module):
@@ -24,6 +27,60 @@ class Normalise(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return ((x - self.mean) / self.std).clamp(-self.limit, self.limit)
+
+
+class Inputs(nn.Module):
+    """Packed observation (B, D) -> (B, D + 2 P): normalised values, and P differences of like quantities.
+
+    A difference (tool to peg, peg to hole, setpoint to joint) comes twice: normalised, and squashed at a tenth of its
+    spread, so that the last millimetres are as visible as the first decimetres. `pairs` (P, 2) indexes the packed
+    observation; see `like_pairs`.
+    """
+
+    mean: Tensor
+    std: Tensor
+    left: Tensor
+    right: Tensor
+
+    FINE = 0.1
+
+    def __init__(self, mean: Tensor, std: Tensor, pairs: Tensor) -> None:
+        super().__init__()
+        self.observed = len(mean) - len(pairs)
+        self.size = len(mean) + len(pairs)
+        self.register_buffer("mean", mean.float().clone())
+        self.register_buffer("std", std.float().clone())
+        self.register_buffer("left", pairs[:, 0].clone(), persistent=False)
+        self.register_buffer("right", pairs[:, 1].clone(), persistent=False)
+
+    @classmethod
+    def fit(cls, observations: Tensor, scale: Tensor, pairs: Tensor) -> Inputs:
+        """Statistics of observations (F, D); no standard deviation is taken below `scale` (D,)."""
+        differences = observations[:, pairs[:, 0]] - observations[:, pairs[:, 1]]
+        every = torch.cat((observations, differences), 1)
+        least = torch.cat((scale, scale[pairs[:, 0]]))
+        return cls(every.mean(0), torch.maximum(every.std(0), least), pairs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        difference = x[:, self.left] - x[:, self.right]
+        normalised = ((torch.cat((x, difference), 1) - self.mean) / self.std).clamp(-8.0, 8.0)
+        fine = torch.tanh(difference / (self.FINE * self.std[self.observed :]))
+        return torch.cat((normalised, fine), 1)
+
+
+def like_pairs(spec: Spec) -> Tensor:
+    """(P, 2) indices into the packed observation of every two elements that have the same name and unit."""
+    offsets, places = 0, []
+    for key in spec.vector_keys:
+        places.append((spec[key].unit, spec[key].names, offsets))
+        offsets += spec[key].size
+    pairs = [
+        (i + k, j + k)
+        for (unit, names, i), (other_unit, other_names, j) in itertools.combinations(places, 2)
+        if names and (unit, names) == (other_unit, other_names)
+        for k in range(len(names))
+    ]
+    return torch.tensor(pairs, dtype=torch.long).reshape(-1, 2)
 
 
 def mlp(sizes: Sequence[int], out: int) -> nn.Sequential:
@@ -73,7 +130,7 @@ class ChunkNet(nn.Module):
 
     def __init__(
         self,
-        observation: Normalise,
+        observation: Inputs,
         action: Normalise,
         horizon: int,
         hidden: Sequence[int],
@@ -82,7 +139,7 @@ class ChunkNet(nn.Module):
         super().__init__()
         self.observation, self.action, self.horizon, self.relative_to = observation, action, horizon, relative_to
         self.actions = len(action.mean)
-        self.body = mlp([len(observation.mean), *hidden], horizon * self.actions)
+        self.body = mlp([observation.size, *hidden], horizon * self.actions)
 
     def reference(self, obs: Tensor) -> Tensor | float:
         """What the chunk is relative to, (B, 1, A)."""
@@ -109,14 +166,14 @@ class Features(nn.Module):
     the chunk is taken relative to the base action: without it a chunked base is not Markov.
     """
 
-    def __init__(self, observation: Normalise, action: Normalise) -> None:
+    def __init__(self, observation: Inputs, action: Normalise) -> None:
         super().__init__()
         self.observation, self.action = observation, action
         self.actions = len(action.mean)
 
-    @staticmethod
-    def size(obs: int, extra: int) -> int:
-        return obs + extra
+    def size(self, extra: int) -> int:
+        """Width of the features for `extra` packed extras."""
+        return self.observation.size + extra
 
     def base(self, extra: Tensor) -> Tensor:
         """(B, A): the base action, raw units."""
@@ -133,8 +190,8 @@ class Features(nn.Module):
 class ResidualHead(nn.Module):
     """The correction, and the one place where base and correction are summed.
 
-    executed = clamp(base + bound * u), u = gain * tanh(network) in [-1, 1]; the sum is formed in raw units, so that u = 0
-    gives the base action bit for bit. The last layer starts at zero.
+    executed = clamp(base + bound * u), u = gain * tanh(network) in [-1, 1]; the sum is formed in raw units, so
+    that u = 0 gives the base action bit for bit. The last layer starts at zero.
     """
 
     bound: Tensor

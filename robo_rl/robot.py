@@ -13,6 +13,7 @@ import yaml
 
 from robo_rl.errors import CorruptFile
 from robo_rl.spec import Feature, Spec
+from robo_rl.tracking import pose_feature
 from robo_rl.types import Obs
 
 Stamp = Mapping[str, np.ndarray]
@@ -45,6 +46,7 @@ class RobotDescription:
     tool_parent: str  # joint that carries the tool frame
     tool_position: tuple[float, float, float]  # [m], in that joint's frame
     model: Mapping[str, Any]  # further data of simulators and drivers (masses, gains, servo ids)
+    tool_quaternion: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)  # w x y z, in that joint's frame
 
     @classmethod
     def load(cls, path: str | Path) -> RobotDescription:
@@ -73,6 +75,7 @@ class RobotDescription:
                 "joint_position": Feature((joints,), unit="rad", names=self.names),
                 "joint_velocity": Feature((joints,), unit="rad/s", names=self.names),
                 "applied": Feature((joints,), "float32", low, high, "rad", self.names),
+                "tool_pose": pose_feature(),
             }
         )
 

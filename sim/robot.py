@@ -5,6 +5,7 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
+from robo_rl.kinematics import Kinematics
 from robo_rl.robot import Guard, Robot, RobotDescription, Stamp
 from robo_rl.types import Obs
 from sim.world import World
@@ -20,6 +21,7 @@ class SimRobot(Robot):
     def __init__(self, world: World, description: RobotDescription, guard: Guard | None = None) -> None:
         self.world, self.description, self.guard = world, description, guard
         self.obs_spec, self.act_spec = description.obs_spec, description.act_spec
+        self._kinematics = Kinematics(description)
         self._home = description.array("home")
         self._low, self._high = description.array("low"), description.array("high")
         self._qpos, self._qvel, self._ctrl = (
@@ -52,10 +54,12 @@ class SimRobot(Robot):
         return self._applied
 
     def read(self) -> tuple[Obs, Stamp]:
+        position = self.world.qpos[:, self._qpos]
         obs = {
-            "joint_position": self.world.qpos[:, self._qpos].astype(np.float32),
+            "joint_position": position.astype(np.float32),
             "joint_velocity": self.world.qvel[:, self._qvel].astype(np.float32),
             "applied": self._applied.copy(),
+            "tool_pose": self._kinematics.tool_pose(position).astype(np.float32),
         }
         now = self.world.tick * self.world.dt
         return obs, dict.fromkeys(obs, now)

@@ -9,11 +9,10 @@ import numpy as np
 
 from robo_rl import random
 from robo_rl.robot import Sensor, Stamp
-from robo_rl.spec import Feature, Spec
+from robo_rl.spec import Spec
+from robo_rl.tracking import pose_feature
 from robo_rl.types import Obs
 from sim.world import World
-
-POSE_NAMES = ("x", "y", "z", "qw", "qx", "qy", "qz")
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,7 @@ class ObjectTracker(Sensor):
     def __init__(self, world: World, bodies: Sequence[str], noise: TrackerNoise = FIDUCIAL, prefix: str = "") -> None:
         self.world, self.noise = world, noise
         self._keys = tuple(f"{prefix}{body}_pose" for body in bodies)
-        low, high = [-np.inf] * 3 + [0.0] + [-1.0] * 3, [np.inf] * 3 + [1.0] * 4
-        feature = Feature((7,), "float32", low, high, "m", POSE_NAMES)
-        self.obs_spec = Spec(dict.fromkeys(self._keys, feature))
+        self.obs_spec = Spec(dict.fromkeys(self._keys, pose_feature()))
         self._sources = [_pose_view(world, body) for body in bodies]
         self._history = np.zeros((noise.delay + 1, world.n, len(bodies), 7))
         self._captured = np.zeros((noise.delay + 1, world.n), np.int64)  # tick of each capture

@@ -53,15 +53,14 @@ def action_range(episodes: list[Episode]) -> tuple[np.ndarray, np.ndarray]:
     return (low + high) / 2, (high - low) / 2
 
 
-def observation_statistics(episodes: list[Episode], spec: Spec, floor: float) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation (at least `floor` times the largest of the key) of packed observations, (D,)."""
+def packed_observations(episodes: list[Episode], spec: Spec, floor: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
+    """All packed observations (F, D), and the least scale of each (D,): `floor` times the largest of its key."""
     packed = np.concatenate([spec.pack({key: episode.obs[key] for key in spec}) for episode in episodes])
-    mean, std = packed.mean(0), packed.std(0)
-    offset = 0
+    scale, offset = packed.std(0), 0
     for key in spec.vector_keys:
         part = slice(offset, offset := offset + spec[key].size)
-        std[part] = np.maximum(std[part], max(1e-6, floor * float(std[part].max(initial=0.0))))
-    return mean, std
+        scale[part] = max(1e-6, floor * float(scale[part].max(initial=0.0)))
+    return packed, scale
 
 
 def stopwatch() -> Callable[[], float]:

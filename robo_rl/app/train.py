@@ -28,14 +28,14 @@ def main(config: DictConfig) -> None:
     import torch  # takes seconds
 
     seed_of(Role.TRAIN, config.seed)  # in range?
-    learner = OmegaConf.to_container(config.learner)
-    for key in learner.pop("needs"):
+    for key in config.learner.needs:
         _require_folder(config, key)
+    learner = {key: value for key, value in config.learner.items() if key != "needs"}
     if config.threads:
         torch.set_num_threads(config.threads)
     context = _context(config)
     try:
-        result = instantiate(learner, context=context, policy=OmegaConf.to_container(config.policy))
+        result = instantiate(OmegaConf.create(learner), context=context, policy=OmegaConf.to_container(config.policy))
     finally:
         context.sink.close()
     shown = [("success", session.percent(result.get("success_rate"))), ("wall clock [s]", result["wall_clock_s"])]

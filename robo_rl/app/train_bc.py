@@ -10,11 +10,10 @@ import numpy as np
 import torch
 
 from policies.bundle import Bundle
-from policies.networks import ChunkNet, Normalise
+from policies.networks import ChunkNet, Inputs, Normalise, like_pairs
 from robo_rl.app.context import (
     Context,
-    action_range,
-    observation_statistics,
+    packed_observations,
     require_successes,
     stopwatch,
 )
@@ -82,13 +81,13 @@ def train(
 def new_bundle(context: Context, dataset: Dataset, episodes: list[Episode], policy: Mapping[str, Any]) -> Bundle:
     """An untrained base with the demonstrations' normalisation."""
     torch.manual_seed(context.seed)
-    mean, std = observation_statistics(episodes, dataset.obs_spec, floor=0.1)
+    packed, scale = (torch.from_numpy(x) for x in packed_observations(episodes, dataset.obs_spec))
     offset = _offset(dataset, policy["relative_to"])
     frames = ChunkDataset(episodes, dataset.obs_spec, policy["horizon"])
     reference = 0.0 if offset is None else frames.obs[:, None, offset : offset + dataset.act_spec.size]
     targets = (frames.chunk - reference).reshape(-1, dataset.act_spec.size)
     network = ChunkNet(
-        Normalise(torch.from_numpy(mean), torch.from_numpy(std)),
+        Inputs.fit(packed, scale, like_pairs(dataset.obs_spec)),
         Normalise(torch.from_numpy(targets.mean(0)), torch.from_numpy(np.maximum(targets.std(0), 1e-4))),
         policy["horizon"],
         policy["hidden"],

@@ -117,7 +117,7 @@ def _with_head(bundle: Bundle, demos: list[Episode], hidden: list[int], scale: f
     low, high = (torch.from_numpy(np.array(b)) for b in (bundle.act_spec.low, bundle.act_spec.high))
     extra = bundle.policy_for("base").extra_spec.vector_size
     bound = scale * torch.clamp(half, min=0.05)
-    head = ResidualHead(bundle.obs_spec.vector_size + extra, hidden, bound, low, high)
+    head = ResidualHead(features.size(extra), hidden, bound, low, high)
     meta = bundle.meta | {**context.scenario, "base": context.base, "seed": context.seed}
     return dataclasses.replace(bundle, features=features, head=head, meta=meta).to(context.device)
 
@@ -127,7 +127,7 @@ def _learner(
 ) -> ResidualLearner:
     assert bundle.features is not None and bundle.head is not None
     generator = torch.Generator().manual_seed(context.seed + 1)
-    size = bundle.obs_spec.vector_size + bundle.policy_for("base").extra_spec.vector_size
+    size = bundle.features.size(bundle.policy_for("base").extra_spec.vector_size)
     critic = Critic(size, bundle.act_spec.size, hidden, heads, generator).to(context.device)
     return ResidualLearner(bundle.features, bundle.head, critic, config, context.seed + 2, context.device)
 
@@ -137,9 +137,7 @@ def _success(env: Env, policy: Policy, start: int, episodes: int) -> float:
     return float(np.mean([row["success"] is True for row in rows]))
 
 
-def _finish(
-    context: Context, bundle: Bundle, training: OnlineTraining, env: Env, noise: float
-) -> dict[str, Any]:
+def _finish(context: Context, bundle: Bundle, training: OnlineTraining, env: Env, noise: float) -> dict[str, Any]:
     """Raw bundle, confirmation of the chosen checkpoint on seeds of their own, dither gap, promoted bundle."""
     assert bundle.head is not None
     progress, online = training.progress, training.config

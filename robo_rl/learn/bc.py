@@ -21,7 +21,7 @@ class BCConfig:
     batch: int = 256
     lr: float = 1e-3  # falls to zero along a cosine
     weight_decay: float = 1e-4
-    noise: float = 0.05  # added to inputs, in standard deviations of each: a clone drifts off the demonstrations
+    noise: float = 0.03  # added to inputs, in standard deviations of each: a clone drifts off the demonstrations
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class BehaviourCloning(Learner[ChunkBatch]):
     def update(self, batch: ChunkBatch) -> Metrics:
         obs, chunk = (torch.from_numpy(x).to(self.device) for x in (batch.obs, batch.chunk))
         noise = torch.randn(obs.shape, generator=self.generator).to(self.device)
-        obs = obs + self.config.noise * self.network.observation.std * noise
+        obs = obs + self.config.noise * self.network.observation.std[: obs.shape[1]] * noise
         # The reference of a relative chunk is disturbed, too: the clone learns to come back to the demonstrated motion.
         loss = (self.network.normalised(obs) - self.network.target(obs, chunk)).abs().mean()
         self.optimiser.zero_grad()

@@ -221,7 +221,7 @@ class OnlineTraining:
         return min(wins, len(outcomes) - wins) < self.config.warmup_outcomes
 
     def _warm_critic(self) -> None:
-        rule, config = self.learner.config, self.config
+        config = self.config
         labelled = [_labelled(replay) for replay in (self.replay, self.demos)]
         for _ in range(config.warmup_updates):
             demo = round(config.batch * config.warmup_demo_share)

@@ -1,8 +1,8 @@
 """Residual off-policy learning on a frozen base policy (after ResFiT, arXiv 2509.19301, with its defects designed out).
 
-    executed = clamp(a_b + bound * pi(o, a_b))
-    target   R_n + gamma^n discount * min over 2 random target heads at the executed action of the target policy
-    actor    maximise mean - spread of the heads' gain over the base action, minus a penalty on the correction
+executed = clamp(a_b + bound * pi(o, a_b))
+target   R_n + gamma^n discount * min over 2 random target heads at the executed action of the target policy
+actor    maximise mean - spread of the heads' gain over the base action, minus a penalty on the correction
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ class ResidualLearner(Learner[Batch]):
         return rows
 
     def gate_reading(self, batch: Batch) -> GateReading:
-        """Does the critic explain these held-out transitions (with Monte-Carlo returns), and does it look at actions?"""
+        """Does the critic explain these held-out transitions (with known returns), and does it look at actions?"""
         rows = self._tensors(batch)
         action = rows["action"].clone().requires_grad_(True)
         values = self._value(self.critic, rows["features"], rows["base"], action)

@@ -13,7 +13,7 @@ def make_bundle(folder: Path, **changes: object) -> Path:
     import torch
 
     from policies.bundle import Bundle
-    from policies.networks import ChunkNet, Features, Normalise, ResidualHead
+    from policies.networks import ChunkNet, Features, Inputs, Normalise, ResidualHead, like_pairs
 
     config = compose("evaluate", [])
     env = make_env(config.task, config.robot, 1)
@@ -25,13 +25,17 @@ def make_bundle(folder: Path, **changes: object) -> Path:
     def normalise(size: int) -> Normalise:
         return Normalise(torch.zeros(size), torch.ones(size))
 
-    network = ChunkNet(normalise(obs), Normalise(home, torch.full((actions,), 0.05)), 4, [16])
+    def inputs() -> Inputs:
+        pairs = like_pairs(env.obs_spec)
+        return Inputs(torch.zeros(obs + len(pairs)), torch.ones(obs + len(pairs)), pairs)
+
+    network = ChunkNet(inputs(), Normalise(home, torch.full((actions,), 0.05)), 4, [16])
     bundle = Bundle(env.obs_spec, env.act_spec, network, 2, meta=scenario(config) | {"env_steps_trained": 7})
     for name, value in changes.items():
         setattr(bundle, name, value)
-    bundle.features = Features(normalise(obs), normalise(actions))
+    bundle.features = Features(inputs(), normalise(actions))
     bound = torch.full((actions,), 0.01)
-    bundle.head = ResidualHead(obs + actions * 2 + 1, [16], bound, home - 1, home + 1)
+    bundle.head = ResidualHead(bundle.features.size(actions * 2 + 1), [16], bound, home - 1, home + 1)
     bundle.save(folder / "policy")
     return folder
 

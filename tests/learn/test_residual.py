@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from policies.networks import Critic, Ensemble, Features, Normalise, ResidualHead
+from policies.networks import Critic, Ensemble, Features, Inputs, Normalise, ResidualHead
 from robo_rl.data.replay import Batch
 from robo_rl.learn.critics import critic_loss, head_relative, minimum_of_two, td_target
 from robo_rl.learn.gate import GateConfig, GateReading, agreement, auc
@@ -16,11 +16,12 @@ from robo_rl.learn.optimise import Flat, FlatAdamW
 from robo_rl.learn.residual import ResidualConfig, ResidualLearner
 
 A, OBS, EXTRA = 2, 4, 2 + 2 + 1
+NO_PAIRS = torch.zeros((0, 2), dtype=torch.long)
 
 
 def make(config: ResidualConfig | None = None, heads: int = 3) -> ResidualLearner:
     torch.manual_seed(0)
-    features = Features(Normalise(torch.zeros(OBS), torch.ones(OBS)), Normalise(torch.zeros(A), torch.ones(A)))
+    features = Features(Inputs(torch.zeros(OBS), torch.ones(OBS), NO_PAIRS), Normalise(torch.zeros(A), torch.ones(A)))
     head = ResidualHead(OBS + EXTRA, [16], torch.full((A,), 0.1), -torch.ones(A), torch.ones(A))
     critic = Critic(OBS + EXTRA, A, [16, 16], heads, torch.Generator().manual_seed(1))
     return ResidualLearner(features, head, critic, config or ResidualConfig(), 2, "cpu")

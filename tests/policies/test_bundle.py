@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from policies.bundle import Bundle, load_bundle, write_folder
-from policies.networks import ChunkNet, Features, Normalise, ResidualHead
+from policies.networks import ChunkNet, Features, Inputs, Normalise, ResidualHead, like_pairs
 from robo_rl.errors import CorruptFile, SpecMismatch, UnknownName, UserError
 from robo_rl.spec import Feature, Spec
 
-OBS = Spec({"applied": Feature((2,)), "goal": Feature((3,))})
+OBS = Spec({"applied": Feature((2,), unit="m", names=("x", "y")), "goal": Feature((2,), unit="m", names=("x", "y"))})
 ACT = Feature((2,), "float32", -1.0, 1.0, "rad", ("a", "b"))
 
 
@@ -22,13 +22,19 @@ def normalise(size: int) -> Normalise:
     return Normalise(torch.randn(size), torch.rand(size) + 0.5)
 
 
+def inputs() -> Inputs:
+    pairs = like_pairs(OBS)
+    size = OBS.vector_size + len(pairs)
+    return Inputs(torch.randn(size), torch.rand(size) + 0.5, pairs)
+
+
 def make(residual: bool = True) -> Bundle:
     torch.manual_seed(0)
-    network = ChunkNet(normalise(5), normalise(2), 4, [8, 8], relative_to=0)
+    network = ChunkNet(inputs(), normalise(2), 4, [8, 8], relative_to=0)
     bundle = Bundle(OBS, ACT, network, 3, meta={"task": "t"})
     if residual:
-        bundle.features = Features(normalise(5), normalise(2))
-        bundle.head = ResidualHead(5 + 7, [8], torch.full((2,), 0.1), -torch.ones(2), torch.ones(2))
+        bundle.features = Features(inputs(), normalise(2))
+        bundle.head = ResidualHead(bundle.features.size(7), [8], torch.full((2,), 0.1), -torch.ones(2), torch.ones(2))
         torch.nn.init.normal_(bundle.head.body[-1].weight)
     return bundle
 
@@ -54,7 +60,7 @@ def test_round_trip(tmp_path: Path, residual: bool) -> None:
 def test_residual_and_base_differ_and_unknown_use_is_refused(tmp_path: Path) -> None:
     bundle = make()
     assert not np.array_equal(act(bundle, "residual"), act(bundle, "base"))
-    with pytest.raises(UnknownName, match="use=best.*base, residual"):
+    with pytest.raises(UnknownName, match=r"use=best.*base, residual"):
         bundle.policy_for("best")
 
 

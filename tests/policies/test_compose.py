@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from policies.compose import Chunked, HeldNoise, Residual
-from policies.networks import Features, Normalise, ResidualHead
+from policies.networks import Features, Inputs, Normalise, ResidualHead, like_pairs
 from robo_rl.env import RigEnv
 from robo_rl.loop import run
 from robo_rl.policy import Planner
@@ -46,9 +46,16 @@ def chunked(execute: int = 4) -> Chunked:
 def residual(bound: float = 0.1, noise: HeldNoise | None = None, weights: float = 0.0) -> Residual:
     torch.manual_seed(0)
     base = chunked()
-    features = Features(Normalise(torch.zeros(4), torch.ones(4)), Normalise(torch.zeros(2), torch.ones(2)))
-    size = OBS.vector_size + base.extra_spec.vector_size
-    head = ResidualHead(size, [8], torch.full((2,), bound), torch.full((2,), -1.0), torch.full((2,), 1.0))
+    features = Features(
+        Inputs(torch.zeros(4), torch.ones(4), like_pairs(OBS)), Normalise(torch.zeros(2), torch.ones(2))
+    )
+    head = ResidualHead(
+        features.size(base.extra_spec.vector_size),
+        [8],
+        torch.full((2,), bound),
+        torch.full((2,), -1.0),
+        torch.full((2,), 1.0),
+    )
     if weights:
         torch.nn.init.constant_(head.body[-1].weight, weights)
     return Residual(base, features, head, OBS, noise)

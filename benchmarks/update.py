@@ -1,0 +1,188 @@
+"""Updates a second of the residual learner, against Stable-Baselines3's TD3 and the machine's matrix products."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from stable_baselines3 import TD3
+from stable_baselines3.common.logger import configure
+from torch import Tensor
+
+from benchmarks import untrained
+from benchmarks.rows import Row, in_turns
+from robo_rl.data.replay import Replay
+from robo_rl.learn.residual import ResidualLearner
+
+BATCH = 256
+TARGET_HEADS = 2  # the target takes the minimum of two heads: the others need not be computed
+
+
+@dataclass(frozen=True)
+class Budget:
+    critics: tuple[int, ...] = (2, 5, 10)
+    rounds: int = 7
+    updates: int = 40  # of a round; even, for the actor learns every other update
+    replay: int = 100_000  # transitions
+
+
+class Ours:
+    """`ResidualLearner.update` on batches drawn from a `Replay` (3-step returns)."""
+
+    def __init__(self, learner: ResidualLearner, replay: Replay, updates: int) -> None:
+        self.learner, self.replay, self.updates = learner, replay, updates
+        self._rng = np.random.default_rng(0)
+
+    def __call__(self, number: int) -> float:
+        rule, start = self.learner.config, time.perf_counter()
+        for _ in range(self.updates):
+            self.learner.update(self.replay.sample(BATCH, self._rng, rule.n_step, rule.gamma))
+        return self.updates / (time.perf_counter() - start)
+
+
+class Sizes(gymnasium.Env):
+    """Nothing but spaces of the sizes that the residual learner's networks see."""
+
+    def __init__(self, observation: int, action: int) -> None:
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (observation,), np.float32)
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (action,), np.float32)
+
+
+class Peer:
+    """`stable_baselines3.TD3.train`: it, too, samples its own replay buffer and moves its actor every other update."""
+
+    def __init__(self, critics: int, capacity: int, updates: int) -> None:
+        self.updates = updates
+        env: Any = Sizes(*_feature_sizes())
+        nets = {"net_arch": list(untrained.HIDDEN), "n_critics": critics}
+        self.model = TD3("MlpPolicy", env, buffer_size=capacity, batch_size=BATCH, policy_kwargs=nets, device="cpu")
+        self.model.set_logger(configure(None, []))
+        self._fill(np.random.default_rng(0))
+
+    def __call__(self, number: int) -> float:
+        start = time.perf_counter()
+        self.model.train(gradient_steps=self.updates, batch_size=BATCH)
+        return self.updates / (time.perf_counter() - start)
+
+    def _fill(self, rng: np.random.Generator) -> None:
+        buffer: Any = self.model.replay_buffer
+        for name in ("observations", "next_observations", "actions"):
+            array = getattr(buffer, name)
+            array[:] = np.clip(rng.standard_normal(array.shape, np.float32), -1, 1)
+        buffer.rewards[:], buffer.full = rng.random(buffer.rewards.shape) < 0.01, True
+
+
+Product = tuple[int, int, int, int]
+"""heads, rows, inner, columns: `heads` matrix products (rows, inner) x (inner, columns)."""
+
+
+def products(heads: int) -> tuple[list[Product], list[Product]]:
+    """The matrix products that every update needs, and those of an actor update (every other one)."""
+    features, actions = _feature_sizes()
+    critic, head = [features + 2 * actions, *untrained.HIDDEN, 1], [features, *untrained.HIDDEN, actions]
+    update = _forward(1, head) + _forward(min(TARGET_HEADS, heads), critic)  # the target
+    update += _forward(heads, critic) + _weights(heads, critic) + _inputs(heads, critic[1:])
+    actor = 2 * _forward(1, head) + _weights(1, head) + _inputs(1, head[1:])  # once more to measure the step
+    actor += 2 * _forward(heads, critic)  # at the correction, and at the base's action
+    actor += _inputs(heads, [2 * actions, *critic[1:]])  # the gradient of the action alone
+    return update, actor
+
+
+def _layers(sizes: Sequence[int]) -> list[tuple[int, int]]:
+    return list(zip(sizes[:-1], sizes[1:], strict=True))
+
+
+def _forward(heads: int, sizes: Sequence[int]) -> list[Product]:
+    return [(heads, BATCH, fan_in, fan_out) for fan_in, fan_out in _layers(sizes)]
+
+
+def _weights(heads: int, sizes: Sequence[int]) -> list[Product]:
+    """Gradients of the weights."""
+    return [(heads, fan_in, BATCH, fan_out) for fan_in, fan_out in _layers(sizes)]
+
+
+def _inputs(heads: int, sizes: Sequence[int]) -> list[Product]:
+    """Gradients of the layers' inputs."""
+    return [(heads, BATCH, fan_out, fan_in) for fan_in, fan_out in _layers(sizes)]
+
+
+def flops(heads: int) -> float:
+    """Of the products of one update, the actor's at one half."""
+    update, actor = (sum(2.0 * h * m * k * n for h, m, k, n in part) for part in products(heads))
+    return update + actor / 2
+
+
+class Bound:
+    """The matrix products of an update and nothing else, each the fastest way that PyTorch has for its shape."""
+
+    def __init__(self, heads: int, updates: int) -> None:
+        self.updates = updates
+        update, actor = products(heads)
+        fastest = {product: _fastest(product) for product in {*update, *actor}}
+        self._update, self._actor = ([fastest[product] for product in part] for part in (update, actor))
+
+    @torch.no_grad()
+    def __call__(self, number: int) -> float:
+        start = time.perf_counter()
+        for index in range(self.updates):
+            for multiply in self._update:
+                multiply()
+            if index % 2:
+                for multiply in self._actor:
+                    multiply()
+        return self.updates / (time.perf_counter() - start)
+
+
+def _fastest(product: Product) -> Callable[[], Any]:
+    heads, rows, inner, columns = product
+    left, right = torch.randn(heads, rows, inner), torch.randn(heads, inner, columns)
+    out = torch.empty(heads, rows, columns)
+    ways: list[Callable[[], Any]] = [lambda: torch.bmm(left, right, out=out), lambda: _one_by_one(left, right, out)]
+    return min(ways, key=_seconds)
+
+
+def _one_by_one(left: Tensor, right: Tensor, out: Tensor) -> None:
+    for a, b, c in zip(left, right, out, strict=True):
+        torch.mm(a, b, out=c)
+
+
+@torch.no_grad()
+def _seconds(action: Callable[[], Any], repeat: int = 7) -> float:
+    times = []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def _feature_sizes() -> tuple[int, int]:
+    """Of what critic and correction see: features and actions."""
+    return untrained.feature_size(untrained.make_bundle()), untrained.specs()[1].size
+
+
+def measure(budget: Budget = Budget()) -> list[Row]:
+    """One row a number of critics; all candidates take turns."""
+    replay = untrained.fill_replay(budget.replay)
+    candidates: dict[str, Callable[[int], float]] = {}
+    for heads in budget.critics:
+        candidates[f"ours {heads}"] = Ours(untrained.make_learner(heads), replay, budget.updates)
+        candidates[f"peer {heads}"] = Peer(heads, min(budget.replay, 20_000), budget.updates)
+        candidates[f"bound {heads}"] = Bound(heads, budget.updates)
+    rates = in_turns(candidates, budget.rounds)
+    return [_row(heads, *(rates[f"{part} {heads}"] for part in ("ours", "peer", "bound"))) for heads in budget.critics]
+
+
+def _row(heads: int, value: float, peer: float, bound: float) -> Row:
+    speed = bound * flops(heads) / 1e9
+    note = (
+        f"critic updates, batch {BATCH}, 256x256, an actor update every other one, sampling included (peer too); "
+        f"{torch.get_num_threads()} threads; bound: the update's matrix products alone, {flops(heads) / 1e9:.2f} GFLOP "
+        f"at {speed:.0f} GFLOP/s, {min(TARGET_HEADS, heads)} target heads"
+    )
+    return Row(f"update critics={heads}", value, "updates/s", "SB3 TD3", peer, bound, note)
