@@ -94,8 +94,8 @@ def mlp(sizes: Sequence[int], out: int) -> nn.Sequential:
 class Ensemble(nn.Module):
     """K multilayer perceptrons of one output, all heads in one matrix multiplication a layer.
 
-    `forward`: (B, D) -> (K, B). LayerNorm (Ba et al. 2016) before every ReLU bounds the values of actions never seen
-    (RLPD, arXiv 2302.02948).
+    `forward`: (B, D) -> (K, B), or (len(heads), B) for some of them. LayerNorm (Ba et al. 2016) before every ReLU
+    bounds the values of actions never seen (RLPD, arXiv 2302.02948).
     """
 
     def __init__(self, inputs: int, hidden: Sequence[int], heads: int, generator: torch.Generator) -> None:
@@ -111,13 +111,17 @@ class Ensemble(nn.Module):
                 self.register_parameter(f"scale{i}", nn.Parameter(torch.ones(heads, 1, fan_out)))
                 self.register_parameter(f"shift{i}", nn.Parameter(torch.zeros(heads, 1, fan_out)))
 
-    def forward(self, x: Tensor) -> Tensor:
-        h = x.expand(self.heads, *x.shape)
+    def forward(self, x: Tensor, heads: Tensor | None = None) -> Tensor:
+        def part(name: str) -> Tensor:
+            value = getattr(self, name)
+            return value if heads is None else value[heads]
+
+        h = x.expand(self.heads if heads is None else len(heads), *x.shape)
         for i in range(self.depth):
-            h = torch.baddbmm(getattr(self, f"bias{i}"), h, getattr(self, f"weight{i}"))
+            h = torch.baddbmm(part(f"bias{i}"), h, part(f"weight{i}"))
             if i < self.depth - 1:
                 h = F.layer_norm(h, h.shape[-1:])
-                h = F.relu(torch.addcmul(getattr(self, f"shift{i}"), h, getattr(self, f"scale{i}")))
+                h = F.relu(torch.addcmul(part(f"shift{i}"), h, part(f"scale{i}")))
         return h.squeeze(-1)
 
 
@@ -230,7 +234,8 @@ class Critic(nn.Module):
         self, features: int, actions: int, hidden: Sequence[int], heads: int, generator: torch.Generator
     ) -> None:
         super().__init__()
+        self.heads = heads
         self.net = Ensemble(features + 2 * actions, hidden, heads, generator)
 
-    def forward(self, features: Tensor, action: Tensor, relative: Tensor) -> Tensor:
-        return self.net(torch.cat((features, action, relative.clamp(-4, 4)), 1))
+    def forward(self, features: Tensor, action: Tensor, relative: Tensor, heads: Tensor | None = None) -> Tensor:
+        return self.net(torch.cat((features, action, relative.clamp(-4, 4)), 1), heads)

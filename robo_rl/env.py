@@ -23,6 +23,7 @@ class Env(ABC):
     act_spec: Feature
     n: int
     dt: float  # [s]
+    limit: int  # [ticks] that an episode lasts at most
 
     @abstractmethod
     def reset(self, where: np.ndarray, seeds: Seeds) -> Step:
@@ -124,6 +125,8 @@ class RigEnv(Env):
         broken = condition != Reason.RUNNING
         reason = np.where(broken, condition, verdict.reason)
         ended = live & (verdict.terminal | timeout | broken)
+        if (verdict.terminal & live & (reason == Reason.RUNNING)).any():
+            raise ValueError(f"task {self.task.name}: a terminal verdict needs a reason")
         reason = np.where(ended & (reason == Reason.RUNNING), Reason.TIMEOUT, reason)
         terminal = ended & (reason != Reason.TIMEOUT) & (reason != Reason.DIVERGED)
         self._kind[live] = np.where(ended, Kind.LAST, Kind.MID)[live]
@@ -176,6 +179,7 @@ class LogEnv(Env):
         if missing:
             raise SpecMismatch(f"log: the episode with seed {episode.seed} lacks {', '.join(missing)}")
         self.episode, self.obs_spec, self.act_spec, self.dt = episode, obs_spec, act_spec, dt
+        self.limit = len(episode)
         self._cursor = 0
 
     def __len__(self) -> int:

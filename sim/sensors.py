@@ -89,7 +89,7 @@ def _rotate(q: np.ndarray, vector: np.ndarray) -> np.ndarray:
     out[..., :1] = w - (v * half).sum(-1, keepdims=True)
     cross = v[..., [1, 2, 0]] * half[..., [2, 0, 1]] - v[..., [2, 0, 1]] * half[..., [1, 2, 0]]
     out[..., 1:] = v + w * half + cross
-    out /= np.sqrt((out * out).sum(-1, keepdims=True))
+    out /= np.sqrt(np.maximum((out * out).sum(-1, keepdims=True), 1e-12))  # a row that was never set up has no pose
     return out
 
 

@@ -13,6 +13,8 @@ from robo_rl.errors import UserError
 from robo_rl.seeds import Seeds
 from robo_rl.types import NO_SEED, Kind, Reason, Step
 
+UNSTATED_LIMIT = 1000  # [steps], where an environment does not say how long an episode may last
+
 
 class GymEnv(Env):
     """N rows of a Gymnasium environment with Box actions, observations Box (key "state") or Dict of Box.
@@ -53,6 +55,7 @@ class GymEnv(Env):
         about = self._parts.about
         self.obs_spec, self.act_spec = about.obs_spec, about.act_spec
         self.dt = dt or about.dt or 0.05
+        self.limit = about.limit or UNSTATED_LIMIT
         self._kind = np.full(n, Kind.RESET, np.uint8)
         self._seed = np.full(n, NO_SEED, np.int64)
         self._live = np.zeros(n, bool)

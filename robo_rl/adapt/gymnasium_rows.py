@@ -56,13 +56,15 @@ class About:
     obs_spec: Spec
     act_spec: Feature
     dt: float | None  # [s], None where it does not say
+    limit: int | None  # [steps] an episode lasts at most, None where it does not say
 
     @classmethod
     def of(cls, env: gymnasium.Env, name: str) -> About:
         dt = getattr(env.unwrapped, "dt", None)
         rate = env.metadata.get("render_fps")
         dt = float(dt) if isinstance(dt, (int, float)) else 1.0 / rate if rate else None
-        return cls(spec_of(env.observation_space, name), action_feature(env.action_space, name), dt)
+        limit = None if env.spec is None else env.spec.max_episode_steps
+        return cls(spec_of(env.observation_space, name), action_feature(env.action_space, name), dt, limit)
 
 
 @dataclass

@@ -1,8 +1,7 @@
 """Registers the bundled tasks with Gymnasium.
 
-Gymnasium 1.x loads environments by importing a module, so this one registers when it is imported:
-`gymnasium.make("robo_rl.adapt.register:robo_rl/so101-insert_peg-v0")`, or
-`gymnasium.register_envs(robo_rl.adapt.register)` and the name alone. Simulator and tasks are imported by `make` only.
+Gymnasium has no entry points for environments any more: `import robo_rl` registers them. Simulator and tasks are
+imported by `make` only.
 """
 
 from __future__ import annotations
@@ -23,6 +22,3 @@ def register() -> None:
                 disable_env_checker=True,
                 kwargs=dict(kwargs),
             )
-
-
-register()

@@ -20,9 +20,9 @@ from robo_rl.app.session import rate, show
 from robo_rl.evaluate.statistics import paired_by_seed
 
 ROOT = Path("build/demo")
-DEMONSTRATIONS = 20
+DEMONSTRATIONS = 50
 EPISODES = 200  # of each evaluation
-STEPS = 60_000  # environment steps of the residual
+STEPS = 150_000  # environment steps of the residual
 
 
 def commands(root: Path) -> Iterator[list[str]]:

@@ -57,11 +57,11 @@ def train(
     bundle = _with_head(bundle, demos, hidden, scale, context)
     learner = _learner(bundle, hidden, heads, config, context)
     explore = bundle.policy_for("residual", HeldNoise(env.act_spec.size, noise))
-    width = env.act_spec.size
+    greedy, width = dataclasses.replace(bundle, head=learner.averaged_head), env.act_spec.size
     training = OnlineTraining(
         env=env,
         explore=explore,
-        greedy=bundle.policy_for("residual"),
+        greedy=greedy.policy_for("residual"),
         learner=learner,
         replay=Replay(bundle.obs_spec, explore.extra_spec, width, rows, capacity),
         demos=replay_of(demos, bundle.policy_for("base"), bundle.obs_spec),
@@ -74,22 +74,23 @@ def train(
     )
     if context.resume:
         load_checkpoint(training, context.out / "checkpoint")
-    with _recorder(context, env, explore, training.progress) as observers:
+    with _recorder(context, env, explore) as observers:
         training.observers = observers
         training.run()
-    result = _finish(context, bundle, training, eval_env, noise)
+    result = _finish(context, greedy, training, eval_env, noise)
     env.close()
     eval_env.close()
     return result
 
 
 @contextmanager
-def _recorder(context: Context, env: Env, policy: Policy, progress: Progress) -> Iterator[tuple[Observer, ...]]:
+def _recorder(context: Context, env: Env, policy: Policy) -> Iterator[tuple[Observer, ...]]:
     """Logs the stated fraction of the training episodes; a resumed run begins new files."""
     if context.log_fraction <= 0:
         yield ()
         return
-    meta = {"name": f"train-{progress.segment:03d}", **context.scenario, "seed": context.seed}
+    starts = len({path.name.rpartition("-row")[0] for path in (context.out / "log").glob("train-*.mcap")})
+    meta = {"name": f"train-{starts:03d}", **context.scenario, "seed": context.seed}
     specs = (env.obs_spec, env.act_spec, policy.extra_spec)
     with Recorder(context.out / "log", *specs, meta, env.dt, fraction=context.log_fraction) as record:
         yield (record,)
@@ -98,7 +99,7 @@ def _recorder(context: Context, env: Env, policy: Policy, progress: Progress) ->
 def _longest(env: Env, online: OnlineConfig, rows: int) -> int:
     """Ticks that the gate's episodes can last, per round of collecting."""
     rounds = -(-online.held_out_episodes // rows)
-    return rounds * (getattr(env, "limit", 1000) + 2)
+    return rounds * (env.limit + 2)
 
 
 def _demonstrations(context: Context, bundle: Bundle) -> list[Episode]:
@@ -160,7 +161,7 @@ def _finish(context: Context, bundle: Bundle, training: OnlineTraining, env: Env
         "task": context.task, "run": str(context.out), "seed": context.seed, "promoted": promoted,
         "success_rate": max(chosen, base), "base_success": base, "raw_final_success": raw,
         "noisy_success_rate": noisy, "dither_gap": noisy - chosen, "episodes": episodes,
-        "env_steps_trained": progress.env_steps, "updates": progress.updates,
+        "env_steps_trained": progress.env_steps, "updates": progress.updates, "utd": online.utd,
         "selection_episodes": progress.selection_episodes, "steps_to_95": steps_to(progress, 0.95),
         "wall_clock_to_95_s": steps_to(progress, 0.95, "wall_clock_s"), "gate": progress.gate,
         "wall_clock_s": progress.wall_clock_s, "history": progress.history,

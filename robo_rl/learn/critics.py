@@ -6,10 +6,9 @@ import torch
 from torch import Tensor
 
 
-def minimum_of_two(values: Tensor, generator: torch.Generator) -> Tensor:
-    """Minimum over two random heads, drawn anew for every update (REDQ, arXiv 2101.05982). (K, B) -> (B,)."""
-    pair = torch.randperm(len(values), generator=generator)[:2]
-    return values[pair.to(values.device)].amin(0)
+def two_heads(heads: int, generator: torch.Generator) -> Tensor:
+    """Indices of two random heads, drawn anew for every update; a target is their minimum (REDQ, arXiv 2101.05982)."""
+    return torch.randperm(heads, generator=generator)[:2]
 
 
 def td_target(reward: Tensor, discount: Tensor, next_value: Tensor, low: float, high: float) -> Tensor:

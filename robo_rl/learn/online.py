@@ -44,6 +44,7 @@ class OnlineConfig:
     demo_decay: float = 0.5  # share of the run over which it falls
     ramp: int = 2000  # updates over which the correction's scale grows to 1
     noise_end: float = 0.5  # exploration at the end, as a share of that at the beginning
+    actor_lr_end: float = 0.1  # step size of the actor at the end, as a share of that at the beginning
     select_episodes: int = 100  # of each evaluation that chooses a checkpoint
     confirm_episodes: int = 200  # of the one that confirms the choice
     gate: GateConfig = field(default_factory=GateConfig)
@@ -77,7 +78,7 @@ class OnlineTraining:
     """Runs `explore` in `env`, feeds `replay`, updates `learner`, evaluates `greedy`.
 
     Args:
-        explore, greedy: the same residual with and without exploration noise; `learner` moves both.
+        explore, greedy: the learner's correction with exploration noise, and its averaged one without.
         demos: demonstrations with the base's actions along them.
         save: called at the end of a segment with this object; writes the checkpoint.
     """
@@ -123,6 +124,7 @@ class OnlineTraining:
         self._recent = []
         done = self.progress.env_steps / self.config.steps
         self.explore.noise.std = self._std * (1 + (self.config.noise_end - 1) * done)
+        self.learner.set_actor_lr(1 + (self.config.actor_lr_end - 1) * done)
 
     def _finish_segment(self) -> None:
         progress = self.progress
@@ -238,7 +240,7 @@ class OnlineTraining:
         return self.learner.gate_reading(self.held_out.gather(pick))
 
     def _head_copy(self) -> dict[str, torch.Tensor]:
-        return {key: value.clone() for key, value in self.learner.head.state_dict().items()}
+        return {key: value.clone() for key, value in self.learner.averaged_head.state_dict().items()}
 
 
 def _labelled(replay: Replay) -> np.ndarray:

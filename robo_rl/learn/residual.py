@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from robo_rl.data.replay import Batch
-from robo_rl.learn.critics import critic_loss, head_relative, minimum_of_two, td_target
+from robo_rl.learn.critics import critic_loss, head_relative, td_target, two_heads
 from robo_rl.learn.gate import GateReading, agreement, auc
 from robo_rl.learn.learner import Learner, Metrics
 from robo_rl.learn.optimise import Flat, FlatAdamW
@@ -39,6 +39,7 @@ class HeadLike(Protocol):
     gain: Tensor
 
     def __call__(self, features: Tensor) -> Tensor: ...
+
     def executed(self, base: Tensor, u: Tensor) -> Tensor: ...
     def relative(self, base: Tensor, action: Tensor) -> Tensor: ...
 
@@ -56,6 +57,7 @@ class ResidualConfig:
     spread: float = 0.5  # standard deviations over heads taken off the actor's objective
     penalty: float = 0.005  # weight of the squared correction
     movement: float = 0.02  # largest mean change of the correction by one actor update, in units of its bound
+    average: float = 0.998  # decay, an actor update, of the averaged correction: the one that is evaluated and deployed
     target_noise: float = 0.1  # smoothing of the target action, in units of the bound
     target_clip: float = 0.3
     value_low: float = 0.0  # reachable returns
@@ -70,10 +72,12 @@ class ResidualLearner(Learner[Batch]):
     ) -> None:
         self.config, self.features = config, features
         self.head: Any = head
-        self.critic, self.device = critic, torch.device(device)
+        self.critic, self.device, self.heads = critic, torch.device(device), critic.heads
         self.target_critic, self.target_head = copy.deepcopy(critic), copy.deepcopy(self.head)
+        self.averaged_head: Any = copy.deepcopy(self.head)
         self._critic_flat, self._target_flat = Flat(critic), Flat(self.target_critic)
         self._head_flat, self._target_head_flat = Flat(head), Flat(self.target_head)
+        self._averaged_flat = Flat(self.averaged_head)
         self.critic_optimiser = FlatAdamW(self._critic_flat, config.critic_lr, config.clip)
         self.actor_optimiser = FlatAdamW(self._head_flat, config.actor_lr, config.actor_clip)
         self.generator = torch.Generator().manual_seed(seed)
@@ -89,6 +93,7 @@ class ResidualLearner(Learner[Batch]):
         if self.actor_enabled and self.updates % self.config.actor_every == 0:
             metrics |= self._update_actor(rows)
             self._target_head_flat.follow(self._head_flat, self.config.tau * self.config.actor_every)
+            self._averaged_flat.follow(self._head_flat, 1 - self.config.average)
         self._target_flat.follow(self._critic_flat, self.config.tau)
         return metrics
 
@@ -113,8 +118,8 @@ class ResidualLearner(Learner[Batch]):
         u = self.target_head(rows["next_features"])
         noise = torch.randn(u.shape, generator=self.generator).to(u.device) * config.target_noise
         action = self.head.executed(base, u + noise.clamp(-config.target_clip, config.target_clip))
-        values = self._value(self.target_critic, rows["next_features"], base, action)
-        next_value = minimum_of_two(values, self.generator)
+        pair = two_heads(self.heads, self.generator).to(u.device)
+        next_value = self._value(self.target_critic, rows["next_features"], base, action, heads=pair).amin(0)
         return td_target(rows["reward"], rows["discount"], next_value, config.value_low, config.value_high)
 
     def _update_actor(self, rows: Mapping[str, Tensor]) -> Metrics:
@@ -152,17 +157,27 @@ class ResidualLearner(Learner[Batch]):
 
     def set_gain(self, gain: float) -> None:
         """Scale of the correction, 0 to 1: it ramps up after the warm-up."""
-        self.head.gain.fill_(gain)
-        self.target_head.gain.fill_(gain)
+        for head in (self.head, self.target_head, self.averaged_head):
+            head.gain.fill_(gain)
+
+    def set_actor_lr(self, share: float) -> None:
+        """Step size of the actor as a share of `actor_lr`: it anneals, so that the correction comes to rest."""
+        self.actor_optimiser.adam.param_groups[0]["lr"] = self.config.actor_lr * share
 
     # -- values --------------------------------------------------------------------------------------------------
 
     def _value(
-        self, critic: nn.Module, features: Tensor, base: Tensor, action: Tensor, u: Tensor | None = None
+        self,
+        critic: nn.Module,
+        features: Tensor,
+        base: Tensor,
+        action: Tensor,
+        u: Tensor | None = None,
+        heads: Tensor | None = None,
     ) -> Tensor:
         """(K, B) at executed actions in raw units; `u` where the gradient of the correction is wanted."""
         relative = self.head.relative(base, action) if u is None else u
-        return critic(features, self.features.action(action), relative)
+        return critic(features, self.features.action(action), relative, heads)
 
     def _tensors(self, batch: Batch) -> dict[str, Tensor]:
         names = ("obs", "extra", "action", "reward", "discount", "next_obs", "next_extra", "to_go")
@@ -189,11 +204,14 @@ class ResidualLearner(Learner[Batch]):
 
     # -- persistence ---------------------------------------------------------------------------------------------
 
+    def _networks(self) -> dict[str, Flat]:
+        critics = {"critic": self._critic_flat, "target_critic": self._target_flat}
+        heads = {"head": self._head_flat, "target_head": self._target_head_flat, "averaged_head": self._averaged_flat}
+        return critics | heads
+
     def state(self) -> dict[str, Any]:
-        nets = {"critic": self._critic_flat, "target_critic": self._target_flat}
-        nets |= {"head": self._head_flat, "target_head": self._target_head_flat}
         return {
-            **{name: flat.data.clone() for name, flat in nets.items()},
+            **{name: flat.data.clone() for name, flat in self._networks().items()},
             **{f"critic_adam.{key}": value for key, value in self.critic_optimiser.state().items()},
             **{f"actor_adam.{key}": value for key, value in self.actor_optimiser.state().items()},
             "generator": self.generator.get_state(),
@@ -202,9 +220,7 @@ class ResidualLearner(Learner[Batch]):
         }
 
     def load(self, state: Mapping[str, Any]) -> None:
-        nets = {"critic": self._critic_flat, "target_critic": self._target_flat}
-        nets |= {"head": self._head_flat, "target_head": self._target_head_flat}
-        for name, flat in nets.items():
+        for name, flat in self._networks().items():
             flat.data.copy_(state[name])
         for name, optimiser in (("critic_adam.", self.critic_optimiser), ("actor_adam.", self.actor_optimiser)):
             optimiser.load({k.removeprefix(name): v for k, v in state.items() if k.startswith(name)})

@@ -29,7 +29,7 @@ from sim.models.table import add_block, add_peg, add_table
 from sim.rig import SimRig
 from sim.robot import SimRobot
 from sim.sensors import EXACT, FIDUCIAL, ObjectTracker, TrackerNoise
-from sim.world import World
+from sim.world import World, require_batch
 
 NAME = "so101/insert_peg"
 BODIES = ("peg", "block")
@@ -147,6 +147,7 @@ def make_rig(
     config: InsertPegConfig = STANDARD,
 ) -> SimRig:
     """The simulated SO-101 with peg and block, and a tracker that sees both; n rows."""
+    require_batch()
     robot = RobotDescription.load(description)
     world = World(build_model(robot, config), n, robot.dt, nthread)
     sensors = [ObjectTracker(world, BODIES, noise)]

@@ -10,7 +10,7 @@ import torch
 
 from policies.networks import Critic, Ensemble, Features, Inputs, Normalise, ResidualHead
 from robo_rl.data.replay import Batch
-from robo_rl.learn.critics import critic_loss, head_relative, minimum_of_two, td_target
+from robo_rl.learn.critics import critic_loss, head_relative, td_target, two_heads
 from robo_rl.learn.gate import GateConfig, GateReading, agreement, auc
 from robo_rl.learn.optimise import Flat, FlatAdamW
 from robo_rl.learn.residual import ResidualConfig, ResidualLearner
@@ -51,10 +51,11 @@ def test_target_bootstraps_by_the_discount_and_stays_reachable() -> None:
     assert td_target(reward, discount, torch.tensor([0.5, 9.0, 5.0]), 0.0, 1.0).tolist() == pytest.approx([0.45, 1, 1])
 
 
-def test_minimum_is_over_two_heads() -> None:
-    values = torch.tensor([[0.0], [1.0], [2.0]])
-    drawn = {minimum_of_two(values, torch.Generator().manual_seed(i)).item() for i in range(40)}
-    assert drawn == {0.0, 1.0}
+def test_targets_come_from_two_heads_drawn_anew() -> None:
+    drawn = [tuple(sorted(two_heads(4, torch.Generator().manual_seed(i)).tolist())) for i in range(60)]
+    assert set(drawn) == {(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)}
+    ensemble, x = Ensemble(5, [7], 4, torch.Generator().manual_seed(0)), torch.randn(3, 5)
+    assert torch.equal(ensemble(x, torch.tensor([2, 0])), ensemble(x)[[2, 0]])
 
 
 def test_head_relative_cancels_the_level_of_each_head() -> None:
