@@ -66,7 +66,8 @@ def evaluate(root: Path, name: str, run: Path, episodes: int = EPISODES) -> dict
 
 
 def main(arguments: list[str]) -> int:
-    keys = dict(argument.partition("=")[::2] for argument in arguments)
+    pairs = (argument.partition("=") for argument in arguments)
+    keys = {key: value for key, _, value in pairs}
     runs, jobs, steps = (int(number(keys, *pair)) for pair in (("runs", 5), ("jobs", 2), ("steps", 150_000)))
     require_used(keys, "runs", "jobs", "steps")
     with ThreadPoolExecutor(jobs) as pool:

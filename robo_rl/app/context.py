@@ -32,6 +32,7 @@ class Context:
     resume: bool
     log_fraction: float
     sink: Metrics
+    interrupted: Callable[[], bool]  # whether Ctrl-C was pressed; asked between two ticks
 
     @property
     def task(self) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from robo_rl.app.figure import draw
 from robo_rl.app.runs import write_json
 from robo_rl.app.session import rate, show
 from robo_rl.evaluate.statistics import paired_by_seed
@@ -36,7 +37,7 @@ def commands(root: Path) -> Iterator[list[str]]:
         f"learner.online.steps={STEPS}", f"out={root / 'residual'}",
     ]  # fmt: skip
     yield [*evaluate, f"run={root / 'residual'}", f"out={root / 'residual/evaluate'}"]
-    yield ["deploy", f"run={root / 'residual'}", "episodes=5", f"out={root / 'deploy'}"]
+    yield ["deploy", f"run={root / 'residual'}", "episodes=5", "video=true", f"out={root / 'deploy'}"]
     yield ["replay", f"log={root / 'deploy/log'}", "mode=actions", f"out={root / 'replay'}"]
 
 
@@ -61,6 +62,7 @@ def main() -> int:
     install = os.environ.get("ROBO_RL_INSTALL_S")
     summary = summarise(ROOT, time.monotonic() - start, float(install) if install else None)
     write_json(ROOT / "summary.json", summary)
+    draw(ROOT, ROOT / "demo.png")
     gain, deploy = summary["paired_difference"], summary["deploy"]
     rows = [
         ("base policy", rate(summary["base"])),
@@ -73,6 +75,7 @@ def main() -> int:
         ("its log, replayed", "identical" if summary["replay"]["identical"] else "not identical"),
         ("wall clock", f"{summary['wall_clock_s']:.0f} s"),
         ("summary", ROOT / "summary.json"),
+        ("picture", ROOT / "demo.png"),
     ]
     show("demo", rows)
     return 0

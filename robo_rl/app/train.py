@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +33,19 @@ def main(config: DictConfig) -> None:
     learner = {key: value for key, value in config.learner.items() if key != "needs"}
     if config.threads:
         torch.set_num_threads(config.threads)
-    context = _context(config)
-    try:
-        result = instantiate(OmegaConf.create(learner), context=context, policy=OmegaConf.to_container(config.policy))
-    finally:
-        context.sink.close()
+    with session.interruption() as interrupted:
+        context = _context(config, interrupted)
+        policy = OmegaConf.to_container(config.policy)
+        try:
+            result = instantiate(OmegaConf.create(learner), context=context, policy=policy)
+        finally:
+            context.sink.close()
     shown = [("success", session.percent(result.get("success_rate"))), ("wall clock [s]", result["wall_clock_s"])]
     shown += [(key, result[key]) for key in ("gate", "promoted", "env_steps_trained") if key in result]
     session.show(f"train {config.task.name}", [*shown, ("out", context.out)])
 
 
-def _context(config: DictConfig) -> Context:
+def _context(config: DictConfig, interrupted: Callable[[], bool]) -> Context:
     out = _resumed_folder(config) if config.resume else runs.new_folder(config, "train")
     step = _checkpoint_step(out) if config.resume else None
     sink = Metrics(
@@ -64,6 +66,7 @@ def _context(config: DictConfig) -> Context:
         resume=config.resume,
         log_fraction=config.log_fraction,
         sink=sink,
+        interrupted=interrupted,
     )
 
 

@@ -58,6 +58,8 @@ def train(
     best: Outcomes | None = None
     weights = copy.deepcopy(learner.state())
     for update in range(1, config.updates + 1):
+        if context.interrupted():
+            raise KeyboardInterrupt
         metrics = learner.update(frames.sample(config.batch, rng))
         if update % 100 == 0:
             context.sink.write(update, {key: float(value) for key, value in metrics.items()})

@@ -70,6 +70,7 @@ def train(
         seed=context.seed,
         evaluate=lambda policy, start, episodes: _success(eval_env, policy, start, episodes),
         sink=context.sink,
+        interrupted=context.interrupted,
         save=lambda training: save_checkpoint(training, context.out / "checkpoint"),
     )
     if context.resume:

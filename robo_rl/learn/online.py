@@ -24,6 +24,7 @@ from robo_rl.policy import Policy
 from robo_rl.seeds import Role, Seeds, seed_of
 from robo_rl.types import Action, Kind, Step, Success
 
+WINDOW = 100  # exploring episodes that `noisy_success` looks back over
 SEGMENT_SEEDS = 10**5  # seeds a segment may use
 
 
@@ -71,6 +72,7 @@ class Progress:
     best_segment: int = -1
     wall_clock_s: float = 0.0
     selection_episodes: int = 0
+    recent: list[int] = field(default_factory=list)  # outcomes of the last exploring episodes
     history: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -81,22 +83,23 @@ class OnlineTraining:
         explore, greedy: the learner's correction with exploration noise, and its averaged one without.
         demos: demonstrations with the base's actions along them.
         save: called at the end of a segment with this object; writes the checkpoint.
+        interrupted: asked once a tick; True ends the run with `KeyboardInterrupt`. The last checkpoint stands.
     """
 
     def __init__(
         self, env: Env, explore: Any, greedy: Policy, learner: ResidualLearner, replay: Replay, demos: Replay,
         held_out: Replay, config: OnlineConfig, seed: int, evaluate: Evaluate, sink: Sink,
-        save: Callable[[OnlineTraining], None], observers: tuple[Observer, ...] = (),
+        save: Callable[[OnlineTraining], None], interrupted: Callable[[], bool] = lambda: False,
+        observers: tuple[Observer, ...] = (),
     ) -> None:  # fmt: skip
         self.env, self.explore, self.greedy, self.learner = env, explore, greedy, learner
         self.replay, self.demos, self.held_out = replay, demos, held_out
         self.config, self.seed, self.evaluate, self.sink, self.save = config, seed, evaluate, sink, save
-        self.observers = observers
+        self.interrupted, self.observers = interrupted, observers
         self.progress = Progress()
         self.best_head: dict[str, torch.Tensor] = self._head_copy()
         self._std = explore.noise.std
         self._rng = np.random.default_rng(0)
-        self._recent: list[int] = []  # outcomes of this segment's episodes
         self._metrics: dict[str, Any] = {}
         self._started = time.monotonic()
 
@@ -116,12 +119,17 @@ class OnlineTraining:
         goal = min(config.steps, progress.warmup_steps + progress.segment * config.segment)
         start = seed_of(Role.TRAIN, self.seed, progress.segment * SEGMENT_SEEDS)
         self._begin(start)
-        observers = (self.replay.add, self._learn, *self.observers)
-        run(self.env, self.explore, lambda _: progress.env_steps >= goal, Seeds(start), observers)
+        self._act(lambda _: progress.env_steps >= goal, Seeds(start), self.replay.add, self._learn)
+
+    def _act(self, until: Callable[[Step], bool], seeds: Seeds, *observers: Observer) -> None:
+        """The loop, with exploration; ends between two ticks when somebody pressed Ctrl-C."""
+        every = (*observers, *self.observers)
+        run(self.env, self.explore, lambda step: self.interrupted() or until(step), seeds, every)
+        if self.interrupted():
+            raise KeyboardInterrupt
 
     def _begin(self, start: int) -> None:
         self._rng = np.random.default_rng(start)
-        self._recent = []
         done = self.progress.env_steps / self.config.steps
         self.explore.noise.std = self._std * (1 + (self.config.noise_end - 1) * done)
         self.learner.set_actor_lr(1 + (self.config.actor_lr_end - 1) * done)
@@ -142,9 +150,8 @@ class OnlineTraining:
 
     def _record(self, success: float) -> dict[str, float]:
         progress = self.progress
-        noisy = float(np.mean(self._recent)) if self._recent else float("nan")
         return {
-            "env_steps": progress.env_steps, "updates": progress.updates, "success": success, "noisy_success": noisy,
+            "env_steps": progress.env_steps, "updates": progress.updates, "success": success, "noisy_success": self._noisy(),
             "wall_clock_s": progress.wall_clock_s, "utd": progress.updates / max(1, progress.env_steps),
             **{key: float(value) for key, value in self._metrics.items()},
         }  # fmt: skip
@@ -154,7 +161,13 @@ class OnlineTraining:
     def _count(self, step: Step, action: Action) -> None:
         """Every executed environment step counts, those of the warm-up and of the gate too."""
         self.progress.env_steps += int(((step.kind == Kind.MID) | (step.kind == Kind.LAST)).sum())
-        self._recent += (step.success[step.last] == Success.YES).astype(int).tolist()
+        self.progress.recent += (step.success[step.last] == Success.YES).astype(int).tolist()
+        del self.progress.recent[:-WINDOW]
+
+    def _noisy(self) -> float:
+        """Success of the last exploring episodes. A window over segments: what ends first is mostly successes."""
+        recent = self.progress.recent
+        return float(np.mean(recent)) if recent else float("nan")
 
     def _learn(self, step: Step, action: Action) -> None:
         self._count(step, action)
@@ -170,7 +183,7 @@ class OnlineTraining:
         progress, elapsed = self.progress, time.monotonic() - self._started
         values = {key: float(value) for key, value in self._metrics.items()}
         values |= {"env_steps_per_s": progress.env_steps / elapsed, "updates_per_s": progress.updates / elapsed}
-        values["noisy_success"] = float(np.mean(self._recent)) if self._recent else float("nan")
+        values["noisy_success"] = self._noisy()
         self.sink.write(progress.env_steps, values)
 
     def _demo_share(self) -> float:
@@ -211,12 +224,14 @@ class OnlineTraining:
 
     def _collect(self, replay: Replay, start: int, episodes: int) -> None:
         """Episodes until there are `episodes`, with enough of both outcomes or four times as many."""
-        collected: list[int] = []
-        while not collected or (self._one_sided(collected) and len(collected) < 4 * episodes):
-            self._recent = []
-            seeds = Seeds(start + len(collected), episodes)
-            run(self.env, self.explore, lambda step: step.exhausted, seeds, (replay.add, self._count, *self.observers))
-            collected += self._recent
+        outcomes: list[int] = []
+
+        def note(step: Step, action: Action) -> None:
+            outcomes.extend((step.success[step.last] == Success.YES).astype(int).tolist())
+
+        while not outcomes or (self._one_sided(outcomes) and len(outcomes) < 4 * episodes):
+            seeds = Seeds(start + len(outcomes), episodes)
+            self._act(lambda step: step.exhausted, seeds, replay.add, self._count, note)
 
     def _one_sided(self, outcomes: list[int]) -> bool:
         wins = sum(outcomes)

@@ -72,7 +72,7 @@ class ResidualLearner(Learner[Batch]):
     ) -> None:
         self.config, self.features = config, features
         self.head: Any = head
-        self.critic, self.device, self.heads = critic, torch.device(device), critic.heads
+        self.critic, self.device, self.heads = critic, torch.device(device), int(critic.heads)  # type: ignore[arg-type]
         self.target_critic, self.target_head = copy.deepcopy(critic), copy.deepcopy(self.head)
         self.averaged_head: Any = copy.deepcopy(self.head)
         self._critic_flat, self._target_flat = Flat(critic), Flat(self.target_critic)
