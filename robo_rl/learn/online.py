@@ -151,7 +151,8 @@ class OnlineTraining:
     def _record(self, success: float) -> dict[str, float]:
         progress = self.progress
         return {
-            "env_steps": progress.env_steps, "updates": progress.updates, "success": success, "noisy_success": self._noisy(),
+            "env_steps": progress.env_steps, "updates": progress.updates,
+            "success": success, "noisy_success": self._noisy(),
             "wall_clock_s": progress.wall_clock_s, "utd": progress.updates / max(1, progress.env_steps),
             **{key: float(value) for key, value in self._metrics.items()},
         }  # fmt: skip

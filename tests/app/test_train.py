@@ -1,0 +1,84 @@
+"""`robo-rl train` end to end with tiny budgets, and step 0 of a residual on the bundled task."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from policies.bundle import load_bundle
+from robo_rl.app.build import make_env
+from robo_rl.app.compose import compose
+from robo_rl.app.main import main
+from robo_rl.loop import run
+from robo_rl.seeds import Role, Seeds, seed_of
+from robo_rl.types import Action, Step
+from tests.app.support import make_bundle
+
+TINY_BC = ("learner.config.updates=40", "learner.checkpoints=1", "learner.episodes=4", "learner.rows=4", "threads=1")
+TINY = (
+    "learner.rows=4", "learner.eval_rows=4", "learner.hidden=[16]", "learner.heads=2", "learner.capacity=20000",
+    "learner.online.segment=300", "learner.online.utd=0.05", "learner.online.batch=32",
+    "learner.online.warmup_episodes=4", "learner.online.warmup_outcomes=0", "learner.online.warmup_updates=5",
+    "learner.online.warmup_rounds=1", "learner.online.held_out_episodes=4", "learner.online.select_episodes=4",
+    "learner.online.confirm_episodes=4", "task.task.config.limit=2.0", "threads=1",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Demonstrations, a base and a residual, as a user would make them."""
+    root = tmp_path_factory.mktemp("runs")
+    assert main(["record", "episodes=4", "n=4", f"out={root / 'data'}"]) == 0
+    assert main(["train", "learner=bc", f"dataset={root / 'data'}", f"out={root / 'base'}", *TINY_BC]) == 0
+    arguments = ["train", f"base={root / 'base'}", "learner.online.steps=1200", "log_fraction=0.5", *TINY]
+    assert main([*arguments, f"out={root / 'residual'}"]) == 0
+    return root
+
+
+def test_a_run_folder_holds_what_it_should(trained: Path) -> None:
+    run_folder = trained / "residual"
+    names = {path.name for path in run_folder.iterdir()}
+    expected = {"config.yaml", "spec.json", "metrics.jsonl", "checkpoint", "policy", "policy_raw", "result.json", "log"}
+    assert expected <= names
+    result = json.loads((run_folder / "result.json").read_text())
+    assert result["env_steps_trained"] >= 1200 and result["promoted"] in ("base", "residual")
+    assert {"raw_final_success", "noisy_success_rate", "base_success", "steps_to_95", "gate"} <= set(result)
+    assert load_bundle(run_folder).meta["env_steps_trained"] == result["env_steps_trained"]
+
+
+def test_what_was_trained_can_be_evaluated_and_deployed(trained: Path, tmp_path: Path) -> None:
+    short = "task.task.config.limit=1.0"
+    for use in ("residual", "base"):
+        out = tmp_path / f"evaluate-{use}"
+        assert main(["evaluate", f"run={trained / 'residual'}", f"use={use}", "episodes=3", short, f"out={out}"]) == 0
+        assert len(json.loads((out / "result.json").read_text())["rows"]) == 3
+    deploy = tmp_path / "deploy"
+    assert main(["deploy", f"run={trained / 'residual'}", "episodes=1", short, f"out={deploy}"]) == 0
+
+
+def test_a_finished_run_resumes_to_the_same_end(trained: Path) -> None:
+    before = json.loads((trained / "residual" / "result.json").read_text())
+    arguments = ["train", f"base={trained / 'base'}", "learner.online.steps=1200", "log_fraction=0.5", *TINY]
+    assert main([*arguments, f"out={trained / 'residual'}", "resume=true"]) == 0
+    after = json.loads((trained / "residual" / "result.json").read_text())
+    assert after["history"] == before["history"]
+
+
+def test_at_step_0_base_plus_residual_is_the_base_over_100_episodes(tmp_path: Path) -> None:
+    bundle = load_bundle(make_bundle(tmp_path))
+    assert bundle.head is not None
+    config = compose("evaluate", ["task.task.config.limit=2.0"])
+    env = make_env(config.task, config.robot, 50)
+    seen: dict[str, list[np.ndarray]] = {"residual": [], "base": []}
+    for use, actions in seen.items():
+
+        def keep(step: Step, action: Action, actions: list[np.ndarray] = actions) -> None:
+            actions.append(action.value.copy())
+
+        run(env, bundle.policy_for(use), lambda s: s.exhausted, Seeds(seed_of(Role.TUNE), 100), [keep])
+    env.close()
+    assert len(seen["base"]) >= 120
+    assert all(np.array_equal(a, b) for a, b in zip(seen["residual"], seen["base"], strict=True))
