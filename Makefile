@@ -23,7 +23,7 @@ demo: $(STAMP)
 	ROBO_RL_INSTALL_S=$$(cat $(INSTALL_SECONDS)) $(BIN)/python -m robo_rl.app.demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2  # one thread a worker: two would fight for the cores
 
 check: $(STAMP)
 	$(BIN)/ruff check .
