@@ -50,7 +50,7 @@ def _curve(axes: Any, summary: dict[str, Any], trained: dict[str, Any]) -> None:
               label="while learning (selection seeds)")  # fmt: skip
     for name, colour in (("base", "#b5651d"), ("residual", "#2e7d32")):
         result = summary[name]
-        label = f"{name}: {result['success_rate']:.0%} of {result['episodes']} report seeds"
+        label = f"{name}: {result['success_rate']:.1%} of {result['episodes']} report seeds"
         axes.axhline(result["success_rate"], color=colour, lw=1.5, ls="--", label=label)
         axes.axhspan(result["ci_low"], result["ci_high"], color=colour, alpha=0.12, lw=0)
     axes.set(xlabel="environment steps, warm-up included", ylabel="success rate", ylim=(0, 1.02), xlim=(0, None))
