@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,9 @@ def main(config: DictConfig) -> None:
         policy = OmegaConf.to_container(config.policy)
         try:
             result = instantiate(OmegaConf.create(learner), context=context, policy=policy)
+        except UserError:
+            _discard_unless_trained(context.out)
+            raise
         finally:
             context.sink.close()
     shown = [("success", session.percent(result.get("success_rate"))), ("wall clock [s]", result["wall_clock_s"])]
@@ -77,6 +81,12 @@ def _require_folder(config: DictConfig, key: str) -> None:
     for folder in runs.values(config[key]):
         if not Path(folder).expanduser().exists():
             raise UserError(f"{key}={folder}: no such folder")
+
+
+def _discard_unless_trained(out: Path) -> None:
+    """Remove the folder of a run that ended before anything was learned; a checkpoint or a policy stays."""
+    if not any((out / name).exists() for name in ("checkpoint", "checkpoint.old", "policy")):
+        shutil.rmtree(out, ignore_errors=True)
 
 
 def _text(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,15 @@ def test_a_finished_run_resumes_to_the_same_end(trained: Path) -> None:
     assert main([*arguments, f"out={trained / 'residual'}", "resume=true"]) == 0
     after = json.loads((trained / "residual" / "result.json").read_text())
     assert after["history"] == before["history"]
+
+
+def test_a_run_that_cannot_begin_leaves_nothing(trained: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "data"
+    shutil.copytree(trained / "data", broken)
+    log = next((broken / "log").glob("*.mcap"))
+    log.write_bytes(log.read_bytes()[: log.stat().st_size // 2])
+    assert main(["train", "learner=bc", f"dataset={broken}", f"out={tmp_path / 'base'}", *TINY_BC]) == 2
+    assert not (tmp_path / "base").exists()
 
 
 def test_at_step_0_base_plus_residual_is_the_base_over_100_episodes(tmp_path: Path) -> None:
