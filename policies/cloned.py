@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
+from policies.lean import Network
 from policies.networks import ChunkNet
 from robo_rl.policy import Planner
 from robo_rl.spec import Spec
@@ -16,14 +16,12 @@ class ClonedPlanner(Planner):
 
     def __init__(self, network: ChunkNet, obs_spec: Spec) -> None:
         self.network, self.obs_spec = network.eval(), obs_spec
+        self._call = Network(network)
 
     @property
     def horizon(self) -> int:
         return self.network.horizon
 
-    @torch.inference_mode()
     def plan(self, obs: Obs, rows: np.ndarray, samples: int, rng: np.ndarray) -> np.ndarray:
-        packed = self.obs_spec.pack({key: obs[key][rows] for key in self.obs_spec})
-        device = self.network.action.mean.device
-        chunks = self.network(torch.from_numpy(packed).to(device)).cpu().numpy()
+        chunks = self._call(self.obs_spec.pack(obs)[rows])
         return np.repeat(chunks[:, None], samples, axis=1)

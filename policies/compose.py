@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
-import torch
 
-from policies.networks import Features, ResidualHead
+from policies.lean import Network
+from policies.networks import Corrected, Features, ResidualHead
 from robo_rl import random
 from robo_rl.policy import Planner, Policy
 from robo_rl.spec import Feature, Spec
@@ -32,7 +32,10 @@ class Chunked(Policy):
                 "chunk_phase": Feature((1,), "float32", 0.0, 1.0),
             }
         )
+        steps = np.arange(execute)
+        self._ahead = np.minimum(steps[:, None] + steps[1:], execute - 1)  # places of the rest of a chunk
         self._queue = np.zeros((0, execute, size), np.float32)
+        self._every = np.zeros(0, np.int64)
         self._index = np.zeros(0, np.int64)
         self._seed = np.zeros(0, np.int64)
         self._tick = np.zeros(0, np.int64)
@@ -40,7 +43,7 @@ class Chunked(Policy):
     def reset(self, where: np.ndarray, seeds: np.ndarray) -> None:
         if len(where) != len(self._index):
             n = len(where)
-            self._queue = np.zeros((n, *self._queue.shape[1:]), np.float32)
+            self._queue, self._every = np.zeros((n, *self._queue.shape[1:]), np.float32), np.arange(n)
             self._index, self._seed, self._tick = (np.zeros(n, np.int64) for _ in range(3))
         self._index[where] = self.execute  # empty
         self._seed[where] = seeds[where]
@@ -53,10 +56,8 @@ class Chunked(Policy):
             chunks = self.planner.plan(obs, rows, 1, draws)[:, 0, : self.execute]
             self._queue[rows] = self.act_spec.clip(chunks)
             self._index[rows] = 0
-        every = np.arange(len(self._index))
-        value = self._queue[every, self._index]
-        ahead = self._index[:, None] + np.arange(1, self.execute)
-        rest = self._queue[every[:, None], np.minimum(ahead, self.execute - 1)]
+        value = self._queue[self._every, self._index]
+        rest = self._queue[self._every[:, None], self._ahead[self._index]]
         phase = (self._index / self.execute).astype(np.float32)[:, None]
         self._index += 1
         self._tick += 1
@@ -70,6 +71,7 @@ class Chunked(Policy):
         self._queue, self._index, self._seed, self._tick = (
             np.array(state[key]) for key in ("queue", "index", "seed", "tick")
         )
+        self._every = np.arange(len(self._index))
 
 
 class Noise(Protocol):
@@ -130,25 +132,21 @@ class Residual(Policy):
         obs_spec: Spec,
         noise: Noise | None = None,
     ) -> None:
-        self.base, self.features, self.head, self.obs_spec, self.noise = base, features, head, obs_spec, noise
+        self.base, self.obs_spec, self.noise = base, obs_spec, noise
         self.extra_spec = base.extra_spec
-        self._device = head.bound.device
+        self._network = Network(Corrected(features, head))
+        self._silence = np.zeros((1, len(head.bound)), np.float32)
 
     def reset(self, where: np.ndarray, seeds: np.ndarray) -> None:
         self.base.reset(where, seeds)
         if self.noise is not None:
             self.noise.reset(where, seeds)
 
-    @torch.inference_mode()
     def act(self, obs: Obs) -> Action:
         action = self.base.act(obs)
-        packed = torch.from_numpy(self.obs_spec.pack(obs)).to(self._device)
-        extra = torch.from_numpy(self.extra_spec.pack(action.extra)).to(self._device)
-        u = self.head(self.features(packed, extra))
-        if self.noise is not None:
-            u = u + torch.from_numpy(self.noise().astype(np.float32)).to(self._device)
-        value = self.head.executed(self.features.base(extra), u)
-        return Action(value.cpu().numpy(), action.extra)
+        noise = self._silence if self.noise is None else self.noise().astype(np.float32)
+        value = self._network(self.obs_spec.pack(obs), self.extra_spec.pack(action.extra), noise)
+        return Action(value, action.extra)
 
     def state(self) -> dict[str, np.ndarray]:
         return self.base.state() | ({} if self.noise is None else self.noise.state())

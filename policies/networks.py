@@ -94,34 +94,40 @@ def mlp(sizes: Sequence[int], out: int) -> nn.Sequential:
 class Ensemble(nn.Module):
     """K multilayer perceptrons of one output, all heads in one matrix multiplication a layer.
 
-    `forward`: (B, D) -> (K, B), or (len(heads), B) for some of them. LayerNorm (Ba et al. 2016) before every ReLU
-    bounds the values of actions never seen (RLPD, arXiv 2302.02948).
+    The first layer is a sum over early inputs (B, D), done by `embed`, and late inputs (B, L): an actor update, which
+    asks for values of several actions in the same states, and for the gradient of the action alone, does the larger
+    part once. LayerNorm (Ba et al. 2016) before every ReLU bounds the values of actions never seen (RLPD, arXiv
+    2302.02948); it has no gain and shift of its own, which cost more time than they are worth.
     """
 
-    def __init__(self, inputs: int, hidden: Sequence[int], heads: int, generator: torch.Generator) -> None:
+    def __init__(self, early: int, late: int, hidden: Sequence[int], heads: int, generator: torch.Generator) -> None:
         super().__init__()
-        sizes = [inputs, *hidden, 1]
+        sizes = [early + late, *hidden, 1]
         self.heads, self.depth = heads, len(sizes) - 1
         for i, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
             bound = 1.0 / math.sqrt(fan_in)
             weight = torch.empty(heads, fan_in, fan_out).uniform_(-bound, bound, generator=generator)
+            if i == 0:
+                self.late = nn.Parameter(weight[:, early:].contiguous())
+                weight = weight[:, :early].contiguous()
             self.register_parameter(f"weight{i}", nn.Parameter(weight))
             self.register_parameter(f"bias{i}", nn.Parameter(torch.zeros(heads, 1, fan_out)))
-            if i < self.depth - 1:
-                self.register_parameter(f"scale{i}", nn.Parameter(torch.ones(heads, 1, fan_out)))
-                self.register_parameter(f"shift{i}", nn.Parameter(torch.zeros(heads, 1, fan_out)))
 
-    def forward(self, x: Tensor, heads: Tensor | None = None) -> Tensor:
-        def part(name: str) -> Tensor:
-            value = getattr(self, name)
-            return value if heads is None else value[heads]
+    def _part(self, name: str, heads: Tensor | None) -> Tensor:
+        value = getattr(self, name)
+        return value if heads is None else value[heads]
 
-        h = x.expand(self.heads if heads is None else len(heads), *x.shape)
-        for i in range(self.depth):
-            h = torch.baddbmm(part(f"bias{i}"), h, part(f"weight{i}"))
-            if i < self.depth - 1:
-                h = F.layer_norm(h, h.shape[-1:])
-                h = F.relu(torch.addcmul(part(f"shift{i}"), h, part(f"scale{i}")))
+    def embed(self, early: Tensor, heads: Tensor | None = None) -> Tensor:
+        """(B, D) -> (K, B, hidden[0]), or (len(heads), ...) for some of them: to be given to `forward`."""
+        x = early.expand(self.heads if heads is None else len(heads), *early.shape)
+        return torch.baddbmm(self._part("bias0", heads), x, self._part("weight0", heads))
+
+    def forward(self, embedded: Tensor, late: Tensor, heads: Tensor | None = None) -> Tensor:
+        """(K, B, hidden[0]), (B, L) -> (K, B)."""
+        h = torch.baddbmm(embedded, late.expand(len(embedded), *late.shape), self._part("late", heads))
+        for i in range(1, self.depth):
+            h = F.relu_(F.layer_norm(h, h.shape[-1:]))
+            h = torch.baddbmm(self._part(f"bias{i}", heads), h, self._part(f"weight{i}", heads))
         return h.squeeze(-1)
 
 
@@ -186,7 +192,7 @@ class Features(nn.Module):
     def forward(self, obs: Tensor, extra: Tensor) -> Tensor:
         a = self.actions
         base, rest, phase = extra[:, :a], extra[:, a:-1], extra[:, -1:]
-        chunk = (rest.reshape(len(rest), -1, a) - base[:, None]) / (0.25 * self.action.std)
+        chunk = (rest.reshape(-1, rest.shape[1] // a, a) - base[:, None]) / (0.25 * self.action.std)
         parts = (self.observation(obs), self.action(base), chunk.flatten(1).clamp(-4, 4), 2 * phase - 1)
         return torch.cat(parts, 1)
 
@@ -227,15 +233,34 @@ class ResidualHead(nn.Module):
         return (action - base) / self.bound
 
 
+class Corrected(nn.Module):
+    """Packed observation, packed extras and exploration (B, A) in units of the bound -> executed action (B, A)."""
+
+    def __init__(self, features: Features, head: ResidualHead) -> None:
+        super().__init__()
+        self.features, self.head = features, head
+
+    def forward(self, obs: Tensor, extra: Tensor, noise: Tensor) -> Tensor:
+        u = self.head(self.features(obs, extra)) + noise
+        return self.head.executed(self.features.base(extra), u)
+
+
 class Critic(nn.Module):
-    """Q(features, executed action): (B, F), (B, A) -> (K, B). Sees the full action and its difference to the base."""
+    """Q(features, executed action). Sees the full action and its difference to the base.
+
+    `embed` (B, F) -> (K, B, W), then `forward` with actions (B, A), and `relative` (B, A) in units of the bound,
+    -> (K, B); K is the number of `heads` asked for.
+    """
 
     def __init__(
         self, features: int, actions: int, hidden: Sequence[int], heads: int, generator: torch.Generator
     ) -> None:
         super().__init__()
         self.heads = heads
-        self.net = Ensemble(features + 2 * actions, hidden, heads, generator)
+        self.net = Ensemble(features, 2 * actions, hidden, heads, generator)
 
-    def forward(self, features: Tensor, action: Tensor, relative: Tensor, heads: Tensor | None = None) -> Tensor:
-        return self.net(torch.cat((features, action, relative.clamp(-4, 4)), 1), heads)
+    def embed(self, features: Tensor, heads: Tensor | None = None) -> Tensor:
+        return self.net.embed(features, heads)
+
+    def forward(self, embedded: Tensor, action: Tensor, relative: Tensor, heads: Tensor | None = None) -> Tensor:
+        return self.net(embedded, torch.cat((action, relative.clamp(-4, 4)), 1), heads)

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -125,12 +126,12 @@ class Spec(Mapping[str, Feature]):
     def __repr__(self) -> str:
         return f"Spec({self._features!r})"
 
-    @property
+    @cached_property
     def vector_keys(self) -> tuple[str, ...]:
         """Keys of the floating-point features, sorted, so that equal specs pack equally: what `pack` concatenates."""
         return tuple(sorted(key for key, feature in self.items() if feature.dtype.startswith("float")))
 
-    @property
+    @cached_property
     def vector_size(self) -> int:
         return sum(self[key].size for key in self.vector_keys)
 
@@ -140,9 +141,10 @@ class Spec(Mapping[str, Feature]):
 
     def pack(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
         """Floating-point features side by side, (N, vector_size) float32."""
-        parts = [np.asarray(values[key]) for key in self.vector_keys]
+        parts = [values[key] for key in self.vector_keys]
         n = len(parts[0])
-        return np.concatenate([part.reshape(n, -1) for part in parts], axis=1, dtype=np.float32)
+        flat = [part if part.ndim == 2 else part.reshape(n, -1) for part in parts]
+        return np.concatenate(flat, axis=1, dtype=np.float32)
 
     def zeros(self, n: int) -> dict[str, np.ndarray]:
         return {key: np.zeros((n, *f.shape), f.dtype) for key, f in self.items()}

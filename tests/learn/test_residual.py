@@ -54,8 +54,9 @@ def test_target_bootstraps_by_the_discount_and_stays_reachable() -> None:
 def test_targets_come_from_two_heads_drawn_anew() -> None:
     drawn = [tuple(sorted(two_heads(4, torch.Generator().manual_seed(i)).tolist())) for i in range(60)]
     assert set(drawn) == {(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)}
-    ensemble, x = Ensemble(5, [7], 4, torch.Generator().manual_seed(0)), torch.randn(3, 5)
-    assert torch.equal(ensemble(x, torch.tensor([2, 0])), ensemble(x)[[2, 0]])
+    ensemble, pair = Ensemble(5, 2, [7], 4, torch.Generator().manual_seed(0)), torch.tensor([2, 0])
+    early, late = torch.randn(3, 5), torch.randn(3, 2)
+    assert torch.equal(ensemble(ensemble.embed(early, pair), late, pair), ensemble(ensemble.embed(early), late)[[2, 0]])
 
 
 def test_head_relative_cancels_the_level_of_each_head() -> None:
@@ -65,15 +66,14 @@ def test_head_relative_cancels_the_level_of_each_head() -> None:
 
 
 def test_ensemble_equals_its_heads_one_by_one() -> None:
-    ensemble = Ensemble(5, [7, 6], 3, torch.Generator().manual_seed(0))
-    x = torch.randn(11, 5)
+    ensemble = Ensemble(5, 2, [7, 6], 3, torch.Generator().manual_seed(0))
+    early, late = torch.randn(11, 5), torch.randn(11, 2)
     for k in range(3):
-        h = x
-        for i in range(3):
+        h = early @ ensemble.weight0[k] + ensemble.bias0[k] + late @ ensemble.late[k]
+        for i in (1, 2):
+            h = torch.relu(torch.nn.functional.layer_norm(h, h.shape[-1:]))
             h = h @ getattr(ensemble, f"weight{i}")[k] + getattr(ensemble, f"bias{i}")[k]
-            if i < 2:
-                h = torch.relu(torch.nn.functional.layer_norm(h, h.shape[-1:]))
-        assert torch.allclose(ensemble(x)[k], h[:, 0], atol=1e-6)
+        assert torch.allclose(ensemble(ensemble.embed(early), late)[k], h[:, 0], atol=1e-6)
 
 
 def test_flat_adamw_equals_torch_on_the_parameters_themselves() -> None:

@@ -160,7 +160,8 @@ def test_the_phase_of_the_chunk_and_its_rest_are_inputs() -> None:
     obs = observed(1)
     extras = [policy.extra_spec.pack(policy.act(obs).extra) for _ in range(2)]
     packed = torch.from_numpy(OBS.pack(obs))
-    first, second = (policy.features(packed, torch.from_numpy(extra)) for extra in extras)
+    features = policy._network.module.features
+    first, second = (features(packed, torch.from_numpy(extra)) for extra in extras)
     assert not torch.allclose(first, second)
 
 
