@@ -25,30 +25,6 @@ class Every:
         return True
 
 
-class Ratio:
-    """How many updates are due at `count` steps for a ratio of updates to steps that is held on average."""
-
-    def __init__(self, ratio: float, start: float = 0.0) -> None:
-        self.ratio, self.owed, self._count = float(ratio), 0.0, float(start)
-
-    def __call__(self, count: float) -> int:
-        self.owed += (count - self._count) * self.ratio
-        self._count = float(count)
-        due = int(self.owed + 1e-9)
-        self.owed -= due
-        return due
-
-
-class Until:
-    """True from the count on, or once `condition` holds."""
-
-    def __init__(self, limit: float, condition: Callable[[], bool] = lambda: False) -> None:
-        self.limit, self.condition = limit, condition
-
-    def __call__(self, count: float) -> bool:
-        return count >= self.limit or self.condition()
-
-
 class Deadline:
     """Monotonic pacing: `wait()` returns at start + k * dt, never at "now + dt", so the loop does not drift.
 

@@ -6,10 +6,8 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from robo_rl.clock import Deadline, Every, Ratio, Until
+from robo_rl.clock import Deadline, Every
 from tests.fakes import FakeClock
 
 
@@ -25,17 +23,6 @@ def test_every_can_start_at_once_and_be_switched_off() -> None:
 def test_every_does_not_catch_up_after_a_jump() -> None:
     every = Every(10)
     assert [every(95), every(96), every(100)] == [True, False, True]
-
-
-@given(st.floats(0.0, 5.0), st.lists(st.integers(0, 64), min_size=1, max_size=50))
-def test_ratio_holds_on_average(ratio: float, increments: list[int]) -> None:
-    due = Ratio(ratio)
-    counts = np.cumsum(increments)
-    assert abs(sum(due(count) for count in counts) - ratio * counts[-1]) < 1 + 1e-6
-
-
-def test_until_a_count_or_a_condition() -> None:
-    assert [Until(3)(2), Until(3)(3), Until(3, lambda: True)(0)] == [False, True, True]
 
 
 def fake(dt: float = 0.01) -> tuple[FakeClock, Deadline]:

@@ -147,7 +147,7 @@ def _finish(context: Context, bundle: Bundle, training: OnlineTraining, env: Env
     bundle.meta |= {"env_steps_trained": progress.env_steps, "updates": progress.updates}
     bundle.save(context.out / "policy_raw")
     raw = _success(env, bundle.policy_for("residual"), confirm, episodes)
-    bundle.head.load_state_dict(training.best_head)
+    segment = _choose(bundle, training, env, context.seed)
     chosen = _success(env, bundle.policy_for("residual"), confirm, episodes)
     noisy_policy = bundle.policy_for("residual", HeldNoise(bundle.act_spec.size, noise * online.noise_end))
     noisy = _success(env, noisy_policy, confirm, episodes)
@@ -156,7 +156,12 @@ def _finish(context: Context, bundle: Bundle, training: OnlineTraining, env: Env
     if chosen <= base:
         promoted = "base"
         torch.nn.init.zeros_(bundle.head.gain)
-    bundle.meta |= {"promoted": promoted, "confirmed_success": max(chosen, base), "gate": progress.gate}
+    bundle.meta |= {
+        "promoted": promoted,
+        "segment": segment,
+        "confirmed_success": max(chosen, base),
+        "gate": progress.gate,
+    }
     bundle.save(context.out / "policy")
     result = {
         "task": context.task, "run": str(context.out), "seed": context.seed, "promoted": promoted,
@@ -169,6 +174,29 @@ def _finish(context: Context, bundle: Bundle, training: OnlineTraining, env: Env
     }  # fmt: skip
     write_json(context.out / "result.json", result)
     return result
+
+
+def _choose(bundle: Bundle, training: OnlineTraining, env: Env, seed: int) -> int:
+    """Leave the last correction in the bundle, or the best before it; returns its segment.
+
+    The best of many evaluations was lucky, too: both run again, on fresh selection seeds, and the last one stays
+    unless it does worse.
+    """
+    assert bundle.head is not None
+    progress, episodes = training.progress, training.config.confirm_episodes
+    last = progress.segment - 1
+    if progress.best_segment == last:
+        return last
+    start = seed_of(Role.SELECT, seed, training.config.select_episodes)
+    final = _success(env, bundle.policy_for("residual"), start, episodes)
+    final_head = {key: value.clone() for key, value in bundle.head.state_dict().items()}
+    bundle.head.load_state_dict(training.best_head)
+    best = _success(env, bundle.policy_for("residual"), start, episodes)
+    progress.selection_episodes += 2 * episodes
+    if best > final:
+        return progress.best_segment
+    bundle.head.load_state_dict(final_head)
+    return last
 
 
 def steps_to(progress: Progress, success: float, unit: str = "env_steps") -> float | None:
