@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from robo_rl.robot import RobotDescription
+from robo_rl.robot import Joint, RobotDescription
+
+BLOCK = 256  # rows at a time: what is in between stays in the cache
 
 
 class Kinematics:
-    """Pose of the tool from joint positions, vectorised over rows."""
+    """Pose of the tool from joint positions, vectorised over rows.
+
+    Every joint is two 4 x 4 matrices: one moves points (homogeneous), one turns quaternions (left multiplication, by
+    half the angle). They are applied from the tool to the base, so that no matrix is multiplied by a matrix:
+
+        point       M = [R, offset; 0, 1],  R = turn (I + sin(q) K + (1 - cos(q)) K^2)   (Rodrigues)
+        quaternion  M = L(turn) (cos(q / 2) I + sin(q / 2) L(axis))
+    """
 
     def __init__(self, description: RobotDescription) -> None:
         joints = {joint.name: (index, joint) for index, joint in enumerate(description.joints)}
@@ -16,30 +27,53 @@ class Kinematics:
         while name:
             chain.append(joints[name])
             name = joints[name][1].parent
-        chain.reverse()
         self._columns = np.array([index for index, _ in chain])
-        self._offset = np.array([joint.position for _, joint in chain])
-        self._turn = [rotation_matrix(np.array(joint.quaternion)) for _, joint in chain]
-        axes = np.array([joint.axis for _, joint in chain])
-        self._skew = np.array([_skew(axis / np.linalg.norm(axis)) for axis in axes])
-        self._square = self._skew @ self._skew
-        self._tool = np.array(description.tool_position)
-        self._tool_turn = rotation_matrix(np.array(description.tool_quaternion))
+        parts = zip(*(_joint_matrices(joint) for _, joint in chain), strict=True)
+        self._constant, self._sine, self._cosine = (np.array(part) for part in parts)  # (J, 2, 4, 4)
+        self._share = np.array([1.0, 0.5])  # of the angle, for points and for quaternions
+        turn = _unit(description.tool_quaternion)
+        self._tool = np.stack([np.append(description.tool_position, 1.0), turn])[..., None]  # (2, 4, 1)
 
     def tool_pose(self, position: np.ndarray) -> np.ndarray:
-        """Joint positions (N, J) [rad] -> x y z [m] and unit quaternion w x y z (w >= 0) in the base frame, (N, 7).
+        """Joint positions (N, J) [rad] -> x y z [m] and unit quaternion w x y z (w >= 0) in the base frame, (N, 7)."""
+        if len(position) <= BLOCK:
+            return self._pose(position)
+        blocks = range(0, len(position), BLOCK)
+        return np.concatenate([self._pose(position[start : start + BLOCK]) for start in blocks])
 
-        Rodrigues' formula for each joint: R = I + sin(q) K + (1 - cos(q)) K^2.
-        """
-        q = position[:, self._columns].astype(np.float64)[..., None, None]
-        turns = np.eye(3) + np.sin(q) * self._skew + (1 - np.cos(q)) * self._square
-        place = np.zeros((len(q), 3))
-        frame = np.tile(np.eye(3), (len(q), 1, 1))
-        for index, offset in enumerate(self._offset):
-            place = place + frame @ offset
-            frame = frame @ (self._turn[index] @ turns[:, index])
-        place = place + frame @ self._tool
-        return np.concatenate([place, quaternion(frame @ self._tool_turn)], axis=1)
+    def _pose(self, position: np.ndarray) -> np.ndarray:
+        angle = position[:, self._columns, None].astype(np.float64) * self._share
+        sine, cosine = np.sin(angle)[..., None, None], np.cos(angle)[..., None, None]
+        matrices = self._constant + sine * self._sine + cosine * self._cosine  # (N, J, 2, 4, 4)
+        both = self._tool
+        for index in range(matrices.shape[1]):
+            both = matrices[:, index] @ both
+        point, turn = both[:, 0, :3, 0], both[:, 1, :, 0]
+        turn = np.where(turn[:, :1] < 0, -turn, turn) / np.sqrt((turn * turn).sum(1, keepdims=True))
+        return np.concatenate([point, turn], axis=1)
+
+
+def _joint_matrices(joint: Joint) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What is constant, and what goes with the sine and with the cosine; (2, 4, 4) for points and quaternions."""
+    turn, axis = rotation_matrix(np.array(joint.quaternion)), np.array(joint.axis) / np.linalg.norm(joint.axis)
+    skew = _skew(axis)
+    constant, sine, cosine = np.zeros((3, 2, 4, 4))
+    constant[0, :3, :3], sine[0, :3, :3] = turn @ (np.eye(3) + skew @ skew), turn @ skew
+    cosine[0, :3, :3] = -turn @ skew @ skew
+    constant[0, :3, 3], constant[0, 3, 3] = joint.position, 1.0
+    cosine[1] = _left(_unit(joint.quaternion))
+    sine[1] = cosine[1] @ _left(np.append(0.0, axis))
+    return constant, sine, cosine
+
+
+def _left(quaternion: np.ndarray) -> np.ndarray:
+    """(4, 4): what multiplies a quaternion w x y z from the left by this one."""
+    w, x, y, z = quaternion
+    return np.array([[w, -x, -y, -z], [x, w, -z, y], [y, z, w, -x], [z, -y, x, w]])
+
+
+def _unit(quaternion: Sequence[float]) -> np.ndarray:
+    return np.array(quaternion) / np.linalg.norm(quaternion)
 
 
 def rotation_matrix(quaternion: np.ndarray) -> np.ndarray:
@@ -52,21 +86,6 @@ def rotation_matrix(quaternion: np.ndarray) -> np.ndarray:
             [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
         ]
     )
-
-
-def quaternion(matrix: np.ndarray) -> np.ndarray:
-    """Rotation matrices (N, 3, 3) -> unit quaternions w x y z (N, 4) with w >= 0 (Shepperd 1978: largest pivot)."""
-    m = matrix
-    trace = m[:, 0, 0] + m[:, 1, 1] + m[:, 2, 2]
-    wx, wy, wz = m[:, 2, 1] - m[:, 1, 2], m[:, 0, 2] - m[:, 2, 0], m[:, 1, 0] - m[:, 0, 1]
-    xy, xz, yz = m[:, 1, 0] + m[:, 0, 1], m[:, 0, 2] + m[:, 2, 0], m[:, 2, 1] + m[:, 1, 2]
-    ww = 1 + trace
-    xx, yy, zz = (1 + 2 * m[:, i, i] - trace for i in range(3))
-    rows = np.array([[ww, wx, wy, wz], [wx, xx, xy, xz], [wy, xy, yy, yz], [wz, xz, yz, zz]])  # (4, 4, N): 4 q q^T
-    best = np.argmax(np.array([ww, xx, yy, zz]), axis=0)
-    found = rows[best, :, np.arange(len(m))]
-    found = found / np.linalg.norm(found, axis=1, keepdims=True)
-    return np.where(found[:, :1] < 0, -found, found)
 
 
 def _skew(axis: np.ndarray) -> np.ndarray:
