@@ -10,6 +10,7 @@ from robo_rl.clock import Deadline
 from robo_rl.robot import Rig, Sensor
 from robo_rl.spec import Feature, Spec
 from robo_rl.types import Reason
+from sim.randomisation import Randomiser
 from sim.robot import SimRobot
 from sim.world import World
 
@@ -23,6 +24,7 @@ class SimRig(Rig):
         sensors: what the physical rig has, too.
         privileged: sensors under the privileged prefix, outside `obs_spec`.
         realtime: pace `tick` to the wall clock, as on hardware.
+        randomiser: draws every episode's physics, and shows it under the privileged prefix.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class SimRig(Rig):
         sensors: Sequence[Sensor] = (),
         privileged: Sequence[Sensor] = (),
         realtime: bool = False,
+        randomiser: Randomiser | None = None,
     ) -> None:
         self.world, self.robots, self.sensors = world, tuple(robots), tuple(sensors)
         self.dt, self.n = world.dt, world.n
@@ -40,13 +43,17 @@ class SimRig(Rig):
             self.obs_spec = self.obs_spec | device.obs_spec
         self.act_spec = _side_by_side([robot.act_spec for robot in robots])
         self._columns = np.cumsum([robot.act_spec.size for robot in robots])[:-1]
-        self._privileged = tuple(privileged)
+        self._randomiser = randomiser
+        self.privileged_sensors = (*privileged, *(() if randomiser is None else (randomiser,)))
+        self._servos = [robot.servos for robot in self.robots if robot.servos is not None]
         self._guards = tuple(robot.guard for robot in robots if robot.guard is not None)
         self.deadline = Deadline(self.dt) if realtime else None
 
     def home(self, where: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         """Reset the rows' worlds; every robot is at its home pose at once."""
         self.world.reset(where, seeds)
+        if self._randomiser is not None:
+            self._randomiser.redraw(where, seeds)
         for robot in self.robots:
             robot.home(where)
         return where
@@ -58,14 +65,25 @@ class SimRig(Rig):
         return np.concatenate([robot.write(part, live) for robot, part in zip(self.robots, parts, strict=True)], axis=1)
 
     def tick(self, live: np.ndarray) -> None:
-        self.world.step(live)
+        if self._servos:
+            self._substeps(live)
+        else:
+            self.world.step(live)
         if self.deadline is not None:
             self.deadline.wait()
+
+    def _substeps(self, live: np.ndarray) -> None:
+        """One tick in which servo models act at every substep."""
+        for substep in range(self.world.substeps):
+            for robot in self.robots:
+                robot.drive(substep)
+            self.world.advance(live, 1)
+        self.world.count(live)
 
     def read(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         obs: dict[str, np.ndarray] = {}
         stamp: dict[str, np.ndarray] = {}
-        for device in (*self.robots, *self.sensors, *self._privileged):
+        for device in (*self.robots, *self.sensors, *self.privileged_sensors):
             values, times = device.read()
             obs.update(values)
             stamp.update(times)
@@ -91,15 +109,27 @@ class SimRig(Rig):
 
     def privileged(self) -> Spec:
         spec = Spec({})
-        for sensor in self._privileged:
+        for sensor in self.privileged_sensors:
             spec = spec | sensor.obs_spec
         return spec
 
     def save_state(self, rows: np.ndarray) -> np.ndarray:
-        return self.world.save_state(rows)
+        """The world's state, then that of servo models and the randomised numbers, where there are any."""
+        parts = [self.world.save_state(rows), *(servos.save_state(rows) for servos in self._servos)]
+        if self._randomiser is not None:
+            parts.append(self._randomiser.values[rows])
+        return np.concatenate(parts, axis=1)
 
     def load_state(self, rows: np.ndarray, state: np.ndarray) -> None:
-        self.world.load_state(rows, state)
+        sizes = [self.world.save_state(rows).shape[1], *(servos.save_state(rows).shape[1] for servos in self._servos)]
+        world, *servo_states, rest = np.split(state, np.cumsum(sizes), axis=1)
+        self.world.load_state(rows, world)
+        for servos, part in zip(self._servos, servo_states, strict=True):
+            servos.load_state(rows, part)
+        if self._randomiser is not None:
+            order = np.argsort(rows)
+            where = np.isin(np.arange(self.n), rows)
+            self._randomiser.give(where, rest[order])
 
     def close(self) -> None:
         for robot in self.robots:

@@ -8,6 +8,7 @@ import numpy as np
 from robo_rl.kinematics import Kinematics
 from robo_rl.robot import Guard, Robot, RobotDescription, Stamp
 from robo_rl.types import Obs
+from sim.servo import ServoDetails, Servos
 from sim.world import World
 
 
@@ -15,12 +16,19 @@ class SimRobot(Robot):
     """The robot `description` in every simulation of `world`.
 
     Setpoints (N, A) [rad] pass the guard (`None`: they are clamped to the joint limits, nothing else), then become
-    the position servos' targets. Its joints must follow one another in the model.
+    the position servos' targets: at once, or as `servos` says. Its joints must follow one another in the model.
     """
 
-    def __init__(self, world: World, description: RobotDescription, guard: Guard | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        description: RobotDescription,
+        guard: Guard | None = None,
+        servos: ServoDetails | None = None,
+    ) -> None:
         self.world, self.description, self.guard = world, description, guard
         self.obs_spec, self.act_spec = description.obs_spec, description.act_spec
+        self.servos = None if servos is None else Servos(description, servos, world.n, world.substeps)
         self._kinematics = Kinematics(description)
         self._home = description.array("home")
         self._low, self._high = description.array("low"), description.array("high")
@@ -38,6 +46,8 @@ class SimRobot(Robot):
         self.world.qpos[where, self._qpos] = self._home
         self.world.ctrl[where, self._ctrl] = self._home
         self._applied[where] = self._home
+        if self.servos is not None:
+            self.servos.home(where, self._home)
         if self.guard is not None:
             if self.guard.faults.any():
                 self.guard.clear(where & self.guard.faults)
@@ -50,11 +60,22 @@ class SimRobot(Robot):
         else:
             target = np.clip(action, self._low, self._high)
         self._applied = np.where(live[:, None], target, self._applied).astype(np.float32, copy=False)
-        self.world.ctrl[:, self._ctrl] = self._applied
+        if self.servos is None:
+            self.world.ctrl[:, self._ctrl] = self._applied
+        else:
+            self.servos.command(self._applied, live)
         return self._applied
+
+    def drive(self, substep: int) -> None:
+        """Let the servo model set the targets of one substep of the tick."""
+        if self.servos is not None:
+            position, velocity = self.world.qpos[:, self._qpos], self.world.qvel[:, self._qvel]
+            self.world.ctrl[:, self._ctrl] = self.servos.drive(substep, position, velocity)
 
     def read(self) -> tuple[Obs, Stamp]:
         position = self.world.qpos[:, self._qpos]
+        if self.servos is not None:
+            position = self.servos.measured(position)
         obs = {
             "joint_position": position.astype(np.float32),
             "joint_velocity": self.world.qvel[:, self._qvel].astype(np.float32),

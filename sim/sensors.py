@@ -12,6 +12,7 @@ from robo_rl.robot import Sensor, Stamp
 from robo_rl.spec import Spec
 from robo_rl.tracking import pose_feature
 from robo_rl.types import Obs
+from sim.poses import pose_source
 from sim.world import World
 
 
@@ -29,7 +30,7 @@ EXACT = TrackerNoise(0.0, 0.0, 0)
 
 
 class ObjectTracker(Sensor):
-    """Poses of free or fixed (mocap) bodies in the robot's base frame, which is the world frame.
+    """Poses of free, fixed (mocap) or sliding bodies in the robot's base frame, which is the world frame.
 
     One key `<prefix><body>_pose` a body: (N, 7) float32, x y z [m] and the unit quaternion w x y z with w >= 0. The
     noise is a function of the episode's seed and the tick of capture alone. A row that was just reset shows the first
@@ -40,11 +41,20 @@ class ObjectTracker(Sensor):
         self.world, self.noise = world, noise
         self._keys = tuple(f"{prefix}{body}_pose" for body in bodies)
         self.obs_spec = Spec(dict.fromkeys(self._keys, pose_feature()))
-        self._sources = [_pose_view(world, body) for body in bodies]
+        self._sources = [pose_source(world, body) for body in bodies]
         self._history = np.zeros((noise.delay + 1, world.n, len(bodies), 7))
         self._captured = np.zeros((noise.delay + 1, world.n), np.int64)  # tick of each capture
         self._stream = random.stream("tracker")
         self._cursor = 0
+        self._scale: np.ndarray | None = None  # (N, 1, 1), factor on the noise
+        self._bias = np.zeros((world.n, 1, 3))  # [m]
+
+    def vary(self, where: np.ndarray, scale: np.ndarray, bias: np.ndarray) -> None:
+        """Give the rows `where` (N,) bool another noise (K,), as a factor, and a lasting error (K, 3) [m]."""
+        if self._scale is None:
+            self._scale = np.ones((self.world.n, 1, 1))
+        self._scale[where, 0, 0] = scale
+        self._bias[where, 0] = bias
 
     def read(self) -> tuple[Obs, Stamp]:
         self._capture()
@@ -60,7 +70,8 @@ class ObjectTracker(Sensor):
 
     def _capture(self) -> None:
         now = self._history[self._cursor]
-        for index, (position, quaternion) in enumerate(self._sources):
+        for index, source in enumerate(self._sources):
+            position, quaternion = source()
             now[:, index, :3] = position
             now[:, index, 3:] = quaternion
         self._captured[self._cursor] = self.world.tick
@@ -73,6 +84,9 @@ class ObjectTracker(Sensor):
         n, bodies, _ = pose.shape
         draw = random.normal(self.world.seed, tick, self._stream, bodies * 6).reshape(n, bodies, 6)
         noisy = np.empty_like(pose)
+        if self._scale is not None:
+            draw = draw * self._scale
+            pose = pose + np.concatenate([self._bias, np.zeros((n, 1, 4))], axis=2)
         noisy[..., :3] = pose[..., :3] + self.noise.position * draw[..., :3]
         noisy[..., 3:] = _rotate(pose[..., 3:], self.noise.rotation * draw[..., 3:])
         return noisy
@@ -91,16 +105,3 @@ def _rotate(q: np.ndarray, vector: np.ndarray) -> np.ndarray:
     out[..., 1:] = v + w * half + cross
     out /= np.sqrt(np.maximum((out * out).sum(-1, keepdims=True), 1e-12))  # a row that was never set up has no pose
     return out
-
-
-def _pose_view(world: World, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Live position (N, 3) and quaternion (N, 4) of a free or mocap body."""
-    body = world.model.body(name)
-    mocap = int(body.mocapid[0])
-    if mocap >= 0:
-        return world.mocap_pos[:, mocap], world.mocap_quat[:, mocap]
-    joint = world.model.joint(int(body.jntadr[0])) if body.jntnum[0] else None
-    if joint is None or len(joint.qpos0) != 7:
-        raise ValueError(f"tracker: body {name!r} is neither free nor a mocap body")
-    start = int(joint.qposadr[0])
-    return world.qpos[:, start : start + 3], world.qpos[:, start + 3 : start + 7]

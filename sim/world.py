@@ -76,11 +76,19 @@ class World:
 
     def step(self, live: np.ndarray) -> None:
         """One control tick of the rows `live` (N,) bool; the others stand still."""
-        ids = None if live.all() else np.flatnonzero(live)
-        self._before[:] = self._state
-        failed = self._step(ids)
+        self.advance(live, self.substeps)
+        self.count(live)
+
+    def count(self, live: np.ndarray) -> None:
+        """A control tick of the rows `live` (N,) bool is over."""
         self.tick += live
         self.fresh &= ~live
+
+    def advance(self, live: np.ndarray, substeps: int) -> None:
+        """Physics alone: so many time steps of the rows `live` (N,) bool."""
+        ids = None if live.all() else np.flatnonzero(live)
+        self._before[:] = self._state
+        failed = self._step(ids, substeps)
         broken = ~(np.abs(self.qvel).max(axis=1) < MAX_SPEED)  # NaN compares false
         if failed is not None:
             broken[failed] = True
@@ -91,12 +99,12 @@ class World:
             self._state[broken] = self._before[broken]
             self.diverged |= broken & live
 
-    def _step(self, ids: np.ndarray | None) -> np.ndarray | None:
+    def _step(self, ids: np.ndarray | None, substeps: int) -> np.ndarray | None:
         """Step; ids of the simulations in which MuJoCo raised an error (they keep their state)."""
         if ids is not None and not len(ids):
             return None
         try:
-            self.batch.step(ids, nstep=self.substeps)
+            self.batch.step(ids, nstep=substeps)
         except mujoco.batch.SimulationError as error:
             return np.asarray(error.ids)
         return None

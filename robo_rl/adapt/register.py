@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import gymnasium
 
-TASKS = {"robo_rl/so101-insert_peg-v0": {"task": "insert_peg"}}
+TASKS = {
+    f"robo_rl/so101-{name}-v0": {"task": name} for name in ("insert_peg", "lift", "open_drawer", "pick_place", "stack")
+}
 
 
 def register() -> None:

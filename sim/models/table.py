@@ -1,12 +1,19 @@
-"""Table-top scenes: floor, light, camera, a square peg and a block with a square hole."""
+"""Table-top scenes: floor, light, camera, loose square parts, a block with a square hole, a cabinet with a drawer."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import mujoco
 import numpy as np
 
 from sim.models.so101 import CONTACT_PART, CONTACT_TABLE, CONTACT_WORLD
 
+BLUE = (0.16, 0.42, 0.75, 1.0)
+RED = (0.80, 0.22, 0.20, 1.0)
+GREEN = (0.35, 0.62, 0.40, 1.0)
+WOOD = (0.70, 0.56, 0.40, 1.0)
 _BOX = mujoco.mjtGeom.mjGEOM_BOX
 
 
@@ -37,8 +44,15 @@ def add_table(spec: mujoco.MjSpec) -> None:
     )
     world.add_light(pos=[0.3, 0.3, 1.0], dir=[-0.2, -0.3, -1.0], diffuse=[0.55, 0.55, 0.55], castshadow=True)
     world.add_light(pos=[0.8, -0.5, 0.6], dir=[-0.7, 0.5, -0.5], diffuse=[0.35, 0.35, 0.35], castshadow=False)
-    position = np.array([0.56, -0.30, 0.33])
-    world.add_camera(name="front", pos=position, xyaxes=_look_at(position, np.array([0.09, 0.0, 0.12])), fovy=38)
+    add_camera(spec, "front", (0.56, -0.30, 0.33), (0.09, 0.0, 0.12))
+
+
+def add_camera(
+    spec: mujoco.MjSpec, name: str, position: tuple[float, float, float], target: tuple[float, float, float]
+) -> None:
+    """An upright camera at `position` that looks at `target` [m]."""
+    axes = _look_at(np.array(position), np.array(target))
+    spec.worldbody.add_camera(name=name, pos=position, xyaxes=axes, fovy=38)
 
 
 def _look_at(position: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -48,8 +62,19 @@ def _look_at(position: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.concatenate([right, np.cross(back, right)])
 
 
-def add_peg(spec: mujoco.MjSpec, name: str, half_width: float, half_height: float, mass: float) -> None:
-    """A free square peg, its frame at its centre; half sizes [m], mass [kg]."""
+def add_part(
+    spec: mujoco.MjSpec,
+    name: str,
+    half_width: float,
+    half_height: float,
+    mass: float,
+    rgba: Sequence[float] = BLUE,
+    carries: bool = False,
+) -> None:
+    """A free square part, its frame at its centre; half sizes [m], mass [kg].
+
+    Parts touch table, fixtures and pads, and one another where one of the two `carries` others.
+    """
     body = spec.worldbody.add_body(name=name, pos=[0.15, 0, half_height])
     body.add_freejoint(name=name)
     body.add_geom(
@@ -57,8 +82,8 @@ def add_peg(spec: mujoco.MjSpec, name: str, half_width: float, half_height: floa
         type=_BOX,
         size=[half_width, half_width, half_height],
         mass=mass,
-        rgba=[0.16, 0.42, 0.75, 1],
-        contype=CONTACT_PART,
+        rgba=rgba,
+        contype=CONTACT_PART | (CONTACT_WORLD if carries else 0),
         conaffinity=CONTACT_WORLD,
         condim=3,
         friction=[0.5, 0.005, 0.0001],
@@ -83,9 +108,63 @@ def add_block(spec: mujoco.MjSpec, name: str, half_hole: float, wall: float, hei
             type=_BOX,
             pos=[x, y, height / 2],
             size=[half_x, half_y, height / 2],
-            rgba=[0.35, 0.62, 0.40, 1],
+            rgba=GREEN,
             contype=CONTACT_WORLD,
             conaffinity=0,
             condim=3,
             friction=[0.3, 0.005, 0.0001],
         )
+
+
+@dataclass(frozen=True)
+class Cabinet:
+    """Sizes of a cabinet with one drawer [m]. Its frame is below the closed drawer's knob, x away from the opener."""
+
+    width: float = 0.080
+    depth: float = 0.090
+    height: float = 0.050
+    standoff: float = 0.030  # knob's centre in front of the drawer
+    knob: tuple[float, float, float] = (0.016, 0.020, 0.024)
+    knob_height: float = 0.028  # of its centre above the table
+    travel: float = 0.070
+    mass: float = 0.060  # of the drawer [kg]
+    friction: float = 0.5  # [N]
+    damping: float = 5.0  # [N.s/m]
+
+
+def add_cabinet(spec: mujoco.MjSpec, name: str, drawer: str, sizes: Cabinet) -> None:
+    """A cabinet that does not move (a mocap body, posed per simulation) and its drawer on a slide joint.
+
+    The drawer's frame is at its knob's centre; the pads touch the drawer, the cabinet does not.
+    """
+    c, wall, bottom = sizes, 0.004, 0.006
+    body = spec.worldbody.add_body(name=name, mocap=True, pos=[0.2, 0, 0])
+    middle, half = c.standoff + c.depth / 2, c.width / 2
+    for pos, size in (
+        ((middle, half - wall / 2, c.height / 2), (c.depth / 2, wall / 2, c.height / 2)),
+        ((middle, wall / 2 - half, c.height / 2), (c.depth / 2, wall / 2, c.height / 2)),
+        ((middle, 0, c.height - wall / 2), (c.depth / 2, half, wall / 2)),
+        ((middle + c.depth / 2, 0, c.height / 2), (wall / 2, half, c.height / 2)),
+    ):
+        body.add_geom(type=_BOX, pos=pos, size=size, rgba=WOOD, contype=CONTACT_WORLD, conaffinity=0, condim=3)
+    moving = body.add_body(name=drawer, pos=[0, 0, c.knob_height])
+    moving.mass, moving.explicitinertial = c.mass, True
+    moving.ipos, moving.inertia = [middle, 0, 0], [c.mass * 1e-3] * 3
+    moving.add_joint(
+        name=drawer,
+        type=mujoco.mjtJoint.mjJNT_SLIDE,
+        axis=[-1, 0, 0],
+        limited=True,
+        range=[0, c.travel],
+        damping=c.damping,
+        frictionloss=c.friction,
+    )
+    z, inner = c.height / 2 - c.knob_height, half - 2 * wall
+    front = (c.height - 2 * wall - bottom) / 2
+    for pos, size in (
+        ((0, 0, 0), tuple(side / 2 for side in c.knob)),
+        ((c.standoff / 2, 0, 0), (c.standoff / 2, 0.003, 0.003)),
+        ((c.standoff + wall / 2, 0, z), (wall / 2, inner, front)),
+        ((c.standoff + c.depth / 2, 0, z - front), (c.depth / 2 - wall, inner, wall / 2)),
+    ):
+        moving.add_geom(type=_BOX, pos=pos, size=size, rgba=BLUE, contype=CONTACT_PART, conaffinity=0, condim=3, mass=0)

@@ -6,30 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from robo_rl import random
+from benchmarks.uniform import Uniform
 from robo_rl.env import RigEnv
 from robo_rl.policy import Policy
 from robo_rl.seeds import Seeds
-from robo_rl.spec import Feature
-from robo_rl.types import PRIVILEGED, Action, Kind, Obs, Reason, Step
+from robo_rl.types import PRIVILEGED, Action, Kind, Reason, Step
 
 MakeEnv = Callable[..., RigEnv]
 Episodes = Callable[..., dict[int, tuple[int, int]]]
-
-
-class Uniform(Policy):
-    """Setpoints drawn anywhere in the bounds."""
-
-    def __init__(self, feature: Feature) -> None:
-        self.feature, self.tick = feature, 0
-
-    def reset(self, where: np.ndarray, seeds: np.ndarray) -> None:
-        self.seeds = seeds
-
-    def act(self, obs: Obs) -> Action:
-        self.tick += 1
-        draw = random.uniform(self.seeds, self.tick, 1, self.feature.size)
-        return Action((self.feature.low + draw * (self.feature.high - self.feature.low)).astype(np.float32))
 
 
 def yaw(pose: np.ndarray) -> np.ndarray:
@@ -126,6 +110,6 @@ def test_expert_is_a_function_of_the_seed(
 
 def test_random_actions_fail(make_env: MakeEnv, episodes: Episodes) -> None:
     env = make_env(64)
-    results = episodes(env, Uniform(env.act_spec), start=0, count=64)
+    results = episodes(env, Uniform(env.n, env.act_spec), start=0, count=64)
     assert np.mean([success for success, _ in results.values()]) <= 0.02
     assert all(reason == Reason.TIMEOUT for _, reason in results.values())

@@ -1,0 +1,133 @@
+"""`python -m benchmarks.tasks [episodes=100] [demonstrations=50]`: the table of tasks in docs/tasks.md.
+
+For every bundled task: a picture of the expert, and the success of the expert, of setpoints drawn at random and of a
+policy cloned from demonstrations. A step whose result exists is skipped, so the command can be repeated until it is
+done. Writes benchmarks/tasks.json, docs/tasks/*.jpg and the table; what it ran lies in build/tasks/.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from benchmarks.command import number, require_used
+from benchmarks.seeds import step
+from benchmarks.uniform import Uniform
+from robo_rl.app.build import make_camera, make_env, make_expert
+from robo_rl.app.compose import choices, compose
+from robo_rl.app.rendering import choose_backend
+from robo_rl.app.runs import write_json
+from robo_rl.errors import UserError
+from robo_rl.evaluate.outcomes import evaluate
+from robo_rl.seeds import Role, seed_of
+from robo_rl.types import Action, Step
+
+ROOT, DOCS = Path("build/tasks"), Path("docs")
+BEGIN, END = "<!-- made by python -m benchmarks.tasks -->", "<!-- end of the table -->"
+MOMENTS = (0.0, 0.4, 0.7, 1.0)  # of the pictured episode
+FRAME = (240, 180)  # width, height [px]
+ROWS = 50  # episodes at a time
+
+
+def names() -> list[str]:
+    """Bundled tasks: those that name a robot's world and an expert."""
+    return [name for name in choices("task") if "/" in name]
+
+
+def measure(task: str, episodes: int, demonstrations: int) -> dict[str, Any]:
+    """One row of the table."""
+    root, on = ROOT / task.rpartition("/")[2], f"task={task}"
+    limits = (f"n={ROWS}", "task.rig.nthread=1")
+    expert = step(root / "expert", "record", on, f"episodes={episodes}", "seed=1", *limits)
+    step(root / "dataset", "record", on, f"episodes={demonstrations}", *limits)
+    step(root / "clone", "train", "learner=bc", on, f"dataset={root / 'dataset'}", "threads=1")
+    clone = step(root / "evaluate", "evaluate", f"run={root / 'clone'}", f"episodes={episodes}", "record=false")
+    random = random_policy(task, root / "random.json", episodes)
+    results = {"expert": expert, "random": random, "clone": clone}
+    keys = ("success_rate", "ci_low", "ci_high", "episodes", "episode_length_mean")
+    return {"task": task, "demonstrations": demonstrations, "machine": expert["machine"]} | {
+        name: {key: result[key] for key in keys} for name, result in results.items()
+    }
+
+
+def random_policy(task: str, path: Path, episodes: int) -> dict[str, Any]:
+    """Success of uniform setpoints on the report's seeds."""
+    if not path.exists():
+        config = compose("evaluate", [f"task={task}"])
+        env = make_env(config.task, config.robot, min(ROWS, episodes), nthread=1)
+        outcomes = evaluate(env, Uniform(env.n, env.act_spec), seed_of(Role.REPORT), episodes)
+        env.close()
+        write_json(path, outcomes.summary(task, "uniform", 0))
+    return json.loads(path.read_text())
+
+
+def draw(task: str, path: Path) -> None:
+    """Moments of one of the expert's episodes, side by side, as a JPEG."""
+    config, frames = compose("record", [f"task={task}"]), list[np.ndarray]()
+    env = make_env(config.task, config.robot, 1, nthread=1)
+    camera = make_camera(config.task, config.robot, env)
+
+    def look(step: Step, action: Action) -> None:
+        if step.seed[0] >= 0:
+            frames.append(cv2.resize(camera.rows([0])[0], FRAME, interpolation=cv2.INTER_AREA))
+
+    try:
+        evaluate(env, make_expert(config.task, config.robot, env), seed_of(Role.REPORT), 1, (look,))
+    finally:
+        camera.close()
+        env.close()
+    chosen = [frames[round(share * (len(frames) - 1))] for share in MOMENTS]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), cv2.cvtColor(np.hstack(chosen), cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
+
+
+def table(rows: list[dict[str, Any]], pictures: dict[str, str]) -> str:
+    """Markdown; success with its 95 % interval."""
+    lines = ["| task | expert | random | clone | |", "|---|---|---|---|---|"]
+    for row in rows:
+        cells = [f"`{row['task']}`", *(_rate(row[name]) for name in ("expert", "random", "clone"))]
+        lines.append(f"| {' | '.join(cells)} | ![{row['task']}]({pictures[row['task']]}) |")
+    return "\n".join(lines)
+
+
+def put(page: Path, text: str) -> None:
+    """Replace what is between the page's marks."""
+    before, mark, rest = page.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not mark or not end:
+        raise UserError(f"{page}: lacks the marks {BEGIN} and {END}")
+    fresh = page.with_name(page.name + ".new")
+    fresh.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+    fresh.replace(page)
+
+
+def main(arguments: list[str]) -> int:
+    keys = {key: value for key, _, value in (argument.partition("=") for argument in arguments)}
+    episodes, demonstrations = (int(number(keys, *pair)) for pair in (("episodes", 100), ("demonstrations", 50)))
+    require_used(keys, "episodes", "demonstrations")
+    choose_backend()
+    rows, pictures = [], {}
+    for task in names():
+        rows.append(measure(task, episodes, demonstrations))
+        pictures[task] = f"tasks/{task.rpartition('/')[2]}.jpg"
+        draw(task, DOCS / pictures[task])
+    write_json(Path("benchmarks/tasks.json"), rows)
+    put(DOCS / "tasks.md", table(rows, pictures))
+    print(table(rows, pictures))
+    return 0
+
+
+def _rate(result: dict[str, Any]) -> str:
+    return f"{result['success_rate']:.0%} ({result['ci_low']:.0%} to {result['ci_high']:.0%})"
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except UserError as error:
+        sys.exit(f"benchmarks: error: {error}")
