@@ -44,6 +44,7 @@ class Device(Robot):
             return np.zeros_like(where)
         position, _, _ = self._measure()
         if not self._holding:
+            self._activate(position)
             self.guard.reset(where, position[None])
             self._holding = not self.guard.faults.any()
             return np.zeros_like(where)
@@ -74,6 +75,10 @@ class Device(Robot):
         """Forget a latched fault; the next `home` starts from the measured pose."""
         self.guard.clear(np.ones(1, bool))
         self._holding = False
+
+    def _activate(self, position: np.ndarray) -> None:
+        """Let the motors hold the measured `position` (A,) [rad]; called before the first command after `connect` or
+        `clear`. Latches a fault of the guard where that fails."""
 
     @abstractmethod
     def _send(self, setpoint: np.ndarray) -> None:

@@ -11,6 +11,8 @@ from typing import Protocol
 
 import numpy as np
 
+from robo_rl.errors import UserError
+from robo_rl.kinematics import Kinematics
 from robo_rl.robot import RobotDescription
 
 
@@ -34,7 +36,7 @@ class PositionLimit:
 
 
 class RateLimit:
-    """|target - sent| <= step, elementwise [rad]. Comes last: where it conflicts with another limit, it wins."""
+    """|target - sent| <= step, elementwise [rad]. Comes after the position limit: where the two conflict, it wins."""
 
     def __init__(self, step: np.ndarray) -> None:
         self.step = step.astype(np.float32)
@@ -42,6 +44,47 @@ class RateLimit:
     def apply(self, target: np.ndarray, sent: np.ndarray) -> None:
         np.maximum(target, sent - self.step, out=target)
         np.minimum(target, sent + self.step, out=target)
+
+
+class Workspace:
+    """The tool stays in a box [m] of the base frame: a setpoint goes as far on the way from `sent` as the box lets it.
+
+    It applies after the rate limit: what lies between two setpoints that keep the joints' limits keeps them, too. A
+    tool that is outside may move as long as it gets no farther away.
+
+    Args:
+        kinematics: pose of the tool from joint positions.
+        low, high: corners of the box (3,) [m].
+    """
+
+    HALVINGS = 12  # the way is divided into 4096 parts
+
+    def __init__(self, kinematics: Kinematics, low: Sequence[float], high: Sequence[float]) -> None:
+        self._kinematics = kinematics
+        self._low, self._high = np.array(low, np.float64), np.array(high, np.float64)
+        if not (self._low < self._high).all():
+            raise UserError(f"workspace: low={list(low)} must be below high={list(high)}")
+
+    def apply(self, target: np.ndarray, sent: np.ndarray) -> None:
+        allowed = self._outside(sent)
+        rows = np.flatnonzero(self._outside(target) > allowed)
+        if rows.size:
+            target[rows] = self._as_far_as(target[rows], sent[rows], allowed[rows])
+
+    def _as_far_as(self, target: np.ndarray, sent: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+        """Bisection of the way from `sent`; every point it returns was checked."""
+        best, part = sent.copy(), np.zeros((len(sent), 1), np.float32)
+        for halving in range(1, self.HALVINGS + 1):
+            tried = part + np.float32(0.5**halving)
+            point = sent + tried * (target - sent)
+            fits = (self._outside(point) <= allowed)[:, None]
+            part, best = np.where(fits, tried, part), np.where(fits, point, best)
+        return best
+
+    def _outside(self, position: np.ndarray) -> np.ndarray:
+        """Distance of the tool from the box along its worst axis (N,) [m]; 0 inside."""
+        place = self._kinematics.tool_pose(position)[:, :3]
+        return np.maximum(np.maximum(self._low - place, place - self._high).max(axis=1), 0.0)
 
 
 class Guard:
@@ -55,6 +98,7 @@ class Guard:
         dt: time between two calls of `filter` [s]; default the description's control period.
         max_age: oldest observation that may be acted on [s], see `stale`.
         max_misses: deadlines missed in a row that latch a fault, see `missed`.
+        workspace: corners (low, high) of the box that the tool stays in [m]; None is no box.
     """
 
     def __init__(
@@ -64,12 +108,15 @@ class Guard:
         dt: float | None = None,
         max_age: float = 0.2,
         max_misses: int = 5,
+        workspace: tuple[Sequence[float], Sequence[float]] | None = None,
     ) -> None:
         period = description.dt if dt is None else dt
         self.limits: tuple[Limit, ...] = (
             PositionLimit(description.array("low"), description.array("high")),
             RateLimit(description.array("max_speed") * period),
         )
+        if workspace is not None:
+            self.limits += (Workspace(Kinematics(description), *workspace),)
         self.max_age, self.max_misses = max_age, max_misses
         self._names = description.names
         self._sent = np.tile(description.array("home").astype(np.float32), (n, 1))

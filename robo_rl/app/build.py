@@ -15,7 +15,7 @@ from robo_rl.app.compose import CONFIGS, choices, config_folders, plugin_modules
 from robo_rl.env import Env, RigEnv
 from robo_rl.errors import UnknownName, UserError
 from robo_rl.policy import Policy
-from robo_rl.robot import RobotDescription
+from robo_rl.robot import Rig, RobotDescription
 
 PACKAGES = ("robo_rl", "sim", "policies", "hardware")
 
@@ -48,6 +48,12 @@ def make_env(task: DictConfig, robot: DictConfig, n: int, realtime: bool = False
     if "env" in task:
         _require_given(task.env, task.name)
         return offer(task.env, n=n, realtime=realtime, **overrides)
+    rig = make_rig(task, robot, n, realtime, **overrides)
+    return RigEnv(rig, _on_rig("task", robot.task, rig, task, robot))
+
+
+def make_rig(task: DictConfig, robot: DictConfig, n: int, realtime: bool = False, **overrides: Any) -> Rig:
+    """The robot's rig of n rows, without anything to do; arguments as for `make_env`."""
     if "rig" not in robot:
         raise UserError(f"robot={robot.name}: has no rig, and task={task.name} needs one; try robot={task.robot}")
     path = description_path(robot.description)
@@ -57,7 +63,7 @@ def make_env(task: DictConfig, robot: DictConfig, n: int, realtime: bool = False
     if rig.n != n:
         rig.close()
         raise UserError(f"n={n}: robot={robot.name} has {rig.n} row; n=1 is needed")
-    return RigEnv(rig, _on_rig("task", robot.task, rig, task, robot))
+    return rig
 
 
 def make_expert(task: DictConfig, robot: DictConfig, env: Env, noise: float | None = None) -> Policy:
@@ -154,6 +160,6 @@ def _targets(node: Any) -> Iterator[Any]:
 
 
 __all__ = [
-    "CONFIGS", "check_targets", "description_path", "instantiate", "make_camera", "make_env", "make_expert", "offer",
-    "scenario",
+    "CONFIGS", "check_targets", "description_path", "instantiate", "make_camera", "make_env", "make_expert", "make_rig",
+    "offer", "scenario",
 ]  # fmt: skip

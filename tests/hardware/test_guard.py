@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hardware.guard import Guard
+from robo_rl.errors import UserError
+from robo_rl.kinematics import Kinematics
 from tests.fakes import tiny_arm
 
 ARM = tiny_arm()
@@ -145,3 +147,66 @@ def test_missed_deadlines_in_a_row_latch(count: int, faulted: bool) -> None:
     guard = ready(max_misses=5)
     guard.missed(count)
     assert guard.faults[0] == faulted
+
+
+BOX = ((-0.05, -1.0, 0.10), (0.20, 1.0, 1.0))  # [m]
+TOOL = Kinematics(ARM)
+
+
+def boxed() -> Guard:
+    guard = Guard(ARM, 1, workspace=BOX)
+    guard.reset(everyone(), HOME[None])
+    return guard
+
+
+def outside(position: np.ndarray) -> float:
+    """How far the tool is outside of the box [m]."""
+    place = TOOL.tool_pose(position)[0, :3]
+    return float(np.maximum(np.array(BOX[0]) - place, place - np.array(BOX[1])).max())
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(arrays(np.float32, (1, 2), elements=ANY), min_size=1, max_size=30))
+def test_the_tool_never_leaves_its_box_and_the_joints_keep_their_limits(targets: list[np.ndarray]) -> None:
+    guard = boxed()
+    assert outside(guard.sent) < 0
+    for target in targets:
+        sent = guard.sent
+        out = guard.filter(target, everyone())
+        assert outside(out) <= 0
+        assert (out >= LOW).all() and (out <= HIGH).all() and (np.abs(out - sent) <= STEP + 2e-7).all()
+
+
+def test_a_box_does_not_change_what_lies_inside() -> None:
+    target = (HOME + STEP * np.float32(0.5))[None]
+    assert np.array_equal(boxed().filter(target, everyone()), target)
+
+
+def test_a_tool_is_stopped_at_the_wall_and_can_leave_it() -> None:
+    guard = boxed()
+    forward = np.array([[1.3, 0.7]], np.float32)  # bends over: the tool goes forward and down
+    for _ in range(200):
+        stopped = guard.filter(forward, everyone())
+    assert -2e-3 < outside(stopped) <= 0 and np.array_equal(guard.filter(forward, everyone()), stopped)
+    for _ in range(200):
+        back = guard.filter(HOME[None], everyone())
+    assert np.array_equal(back[0], HOME) and not guard.faults[0]
+
+
+def test_a_tool_that_begins_outside_may_only_come_closer() -> None:
+    guard = boxed()
+    start = np.array([[1.2, 0.7]], np.float32)
+    guard.reset(everyone(), start)
+    far = outside(start)
+    assert far > 0.02
+    assert outside(guard.filter(start + 0.2, everyone())) <= far + 1e-9
+    for _ in range(300):
+        out = guard.filter(HOME[None], everyone())
+        assert outside(out) <= max(far, 0) + 1e-9
+        far = outside(out)
+    assert np.array_equal(out[0], HOME)
+
+
+def test_a_box_without_room_is_refused() -> None:
+    with pytest.raises(UserError, match=r"workspace: low=.* must be below high="):
+        Guard(ARM, 1, workspace=((0.1, 0.0, 0.0), (0.1, 1.0, 1.0)))

@@ -1,0 +1,79 @@
+"""Feetech STS3215: the part of its control table that this project uses, and its number formats.
+
+Source: Feetech's STS3215 memory table. Words are little-endian; signed words are sign and magnitude, not two's
+complement.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+MODEL = 777
+TURN = 4096  # [ticks] a turn
+LOCK_FROM = 40  # registers below this address are EEPROM
+
+
+class Register(NamedTuple):
+    """One register: address, bytes, and the bit that holds the sign (None: unsigned)."""
+
+    address: int
+    size: int
+    sign: int | None = None
+
+
+MODEL_NUMBER = Register(3, 2)
+RETURN_DELAY = Register(7, 1)  # [2 us]
+MIN_POSITION = Register(9, 2)  # [ticks]
+MAX_POSITION = Register(11, 2)  # [ticks]
+MAX_TEMPERATURE = Register(13, 1)  # [degrees C]
+MAX_VOLTAGE = Register(14, 1)  # [0.1 V]
+MIN_VOLTAGE = Register(15, 1)  # [0.1 V]
+UNLOADING = Register(19, 1)  # error bits that switch the torque off
+P_GAIN = Register(21, 1)
+D_GAIN = Register(22, 1)
+I_GAIN = Register(23, 1)
+HOMING_OFFSET = Register(31, 2, 11)  # [ticks]: present position = encoder - offset
+OPERATING_MODE = Register(33, 1)  # 0 is position
+TORQUE_ENABLE = Register(40, 1)
+ACCELERATION = Register(41, 1)  # [100 ticks/s2]; 0 is unlimited
+GOAL_POSITION = Register(42, 2, 15)  # [ticks]
+TORQUE_LIMIT = Register(48, 2)  # [0.1 %]
+LOCK = Register(55, 1)  # 1: writes to EEPROM registers are lost at power-off
+PRESENT_POSITION = Register(56, 2, 15)  # [ticks]
+PRESENT_VELOCITY = Register(58, 2, 15)  # [ticks/s]
+PRESENT_LOAD = Register(60, 2, 10)  # [0.1 %] of the stall torque
+PRESENT_VOLTAGE = Register(62, 1)  # [0.1 V]
+PRESENT_TEMPERATURE = Register(63, 1)  # [degrees C]
+PRESENT_CURRENT = Register(69, 2, 15)  # [6.5 mA]
+
+AMPERE = 0.0065  # [A] a unit of current
+MOTION_BYTES = 4  # position and velocity, from PRESENT_POSITION on
+STATE_BYTES = 15  # everything measured, from PRESENT_POSITION on
+
+ERRORS = {1: "voltage", 2: "angle sensor", 4: "overheating", 8: "over-current", 32: "overload"}
+"""Bits of the error byte in every reply."""
+
+
+def encode(value: int, register: Register) -> list[int]:
+    """Bytes of a register's value. Raises `ValueError` when it does not fit."""
+    magnitude = abs(value)
+    bits = 8 * register.size if register.sign is None else register.sign
+    if magnitude >= 1 << bits or (value < 0 and register.sign is None):
+        raise ValueError(f"{value} does not fit register {register.address}")
+    word = magnitude | (1 << register.sign if register.sign is not None and value < 0 else 0)
+    return list(word.to_bytes(register.size, "little"))
+
+
+def decode(data: bytes | list[int], register: Register, start: int | None = None) -> int:
+    """Value of a register in bytes that were read from address `start` (default: the register's own) on."""
+    offset = 0 if start is None else register.address - start
+    word = int.from_bytes(bytes(data[offset : offset + register.size]), "little")
+    if register.sign is None:
+        return word
+    magnitude = word & ((1 << register.sign) - 1)
+    return -magnitude if word >> register.sign & 1 else magnitude
+
+
+def error_names(bits: int) -> str:
+    """Error bits of a reply in words."""
+    return ", ".join(name for bit, name in ERRORS.items() if bits & bit) or f"error {bits}"

@@ -1,0 +1,140 @@
+"""A simulated world under an emulated bus: the one place where simulation and hardware meet.
+
+The bus's thread moves the world in real time; sensors and the task look at it and arrange it from the control loop's
+thread. All of them do so under the bus's lock.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager
+
+import numpy as np
+
+from hardware.device import Device
+from hardware.emulators.feetech_bus import FeetechBusEmulator
+from hardware.emulators.plant import Motion
+from hardware.rig import DeviceRig
+from robo_rl.robot import RobotDescription, Sensor, Stamp
+from robo_rl.spec import Spec
+from robo_rl.task import Task, Verdict
+from robo_rl.types import Obs
+from sim.rig import SimRig
+from sim.world import World
+
+ONE = np.ones(1, bool)
+
+
+class WorldPlant:
+    """The arm in a simulated world, as what an emulated bus moves. At power-on its joints are at zero, and limp."""
+
+    def __init__(self, world: World, description: RobotDescription) -> None:
+        self.world = world
+        joints = [world.model.joint(name) for name in description.names]
+        self._qpos = [int(joint.qposadr[0]) for joint in joints]
+        self._dof = [int(joint.dofadr[0]) for joint in joints]
+        self._motor = [world.model.actuator(name).id for name in description.names]
+        self._force = world.expand("actuator_forcerange")[0]
+        self._full = description.array("max_torque")
+        self._stiffness = description.model["servo"]["kp"] / self._full  # [1/rad]
+        self._owed = 0.0  # [s] that the world is behind
+        world.reset(ONE, np.zeros(1, np.int64))
+
+    def advance(self, goals: np.ndarray, torque: np.ndarray, seconds: float) -> Motion:
+        world = self.world
+        self._owed += seconds
+        steps = int(self._owed / world.model.opt.timestep)
+        self._owed -= steps * world.model.opt.timestep
+        world.ctrl[0, self._motor] = goals
+        self._force[self._motor] = np.stack([-torque, torque], axis=1) * self._full[:, None]
+        if steps:
+            world.advance(ONE, steps)
+        position, velocity = world.qpos[0, self._qpos].copy(), world.qvel[0, self._dof].copy()
+        return Motion(position, velocity, np.clip((goals - position) * self._stiffness, -torque, torque))
+
+    def renew(self, seeds: np.ndarray) -> None:
+        """Begin the world of another episode around the arm, which stays as it is."""
+        world = self.world
+        position, velocity = world.qpos[0, self._qpos].copy(), world.qvel[0, self._dof].copy()
+        world.reset(ONE, seeds)
+        world.qpos[0, self._qpos], world.qvel[0, self._dof] = position, velocity
+
+
+class SharedSensor(Sensor):
+    """A simulated sensor read from another thread; its stamps become those of the monotonic clock."""
+
+    def __init__(self, sensor: Sensor, world: World, lock: AbstractContextManager) -> None:
+        self.obs_spec = sensor.obs_spec
+        self._sensor, self._world, self._lock = sensor, world, lock
+
+    def read(self) -> tuple[Obs, Stamp]:
+        with self._lock:
+            obs, stamps = self._sensor.read()
+            now = self._world.tick * self._world.dt
+        return obs, {key: time.monotonic() - (now - stamp) for key, stamp in stamps.items()}
+
+
+class SharedTask(Task):
+    """A task that works on a simulated world in another thread."""
+
+    def __init__(self, task: Task, lock: AbstractContextManager) -> None:
+        self.name, self.obs_spec, self.limit = task.name, task.obs_spec, task.limit
+        self._task, self._lock = task, lock
+
+    def begin(self, where: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        with self._lock:
+            return self._task.begin(where, seeds)
+
+    def observe(self) -> dict[str, np.ndarray]:
+        with self._lock:
+            return self._task.observe()
+
+    def judge(self, obs: Obs, applied: np.ndarray) -> Verdict:
+        with self._lock:
+            return self._task.judge(obs, applied)
+
+
+class EmulatedRig(DeviceRig):
+    """A device on an emulated bus whose servos move a simulated world; that world's sensors see it.
+
+    Attributes:
+        world: the world; its owner is the bus's thread.
+        bus: the emulated bus.
+    """
+
+    def __init__(self, device: Device, simulated: SimRig, plant: WorldPlant, bus: FeetechBusEmulator) -> None:
+        self.world, self.bus, self._plant = simulated.world, bus, plant
+        super().__init__([device], [SharedSensor(sensor, self.world, bus.lock) for sensor in simulated.sensors])
+        self._truth = [SharedSensor(sensor, self.world, bus.lock) for sensor in simulated.privileged_sensors]
+        self._hidden = simulated.privileged()
+
+    def home(self, where: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+        arrived = super().home(where, seeds)
+        if arrived.any():
+            with self.bus.lock:
+                self._plant.renew(seeds)
+        return arrived
+
+    def tick(self, live: np.ndarray) -> None:
+        super().tick(live)
+        with self.bus.lock:
+            self.world.count(live)
+
+    def read(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        obs, stamps = super().read()
+        for sensor in self._truth:
+            values, times = sensor.read()
+            obs.update(values)
+            stamps.update(times)
+        return obs, stamps
+
+    def privileged(self) -> Spec:
+        return self._hidden
+
+    def save_state(self, rows: np.ndarray) -> np.ndarray:
+        with self.bus.lock:
+            return self.world.save_state(rows)
+
+    def close(self) -> None:
+        super().close()
+        self.bus.close()
