@@ -13,7 +13,11 @@ from robo_rl.errors import UnknownName, UserError
 HELP = """python -m benchmarks                      measure everything, write build/bench.json
 python -m benchmarks pipeline|update|tick   some of it, write build/bench-<names>.json
 python -m benchmarks pacing [seconds=60] [run=FOLDER]   deploy's cadence beside a bare loop's, write build/pacing.json
-python -m benchmarks kill [times=20] [seed=0]           kill commands at random moments, write build/kill.json"""
+python -m benchmarks kill [times=20] [seed=0]           kill commands at random moments, write build/kill.json
+python -m benchmarks logging [seconds=60]               what recording costs a 500 Hz loop, write build/logging.json
+python -m benchmarks killrecorder [times=150]           kill a 500 Hz loop or its recorder, write kill_recorder.json
+python -m benchmarks longlog [gigabytes=2]              indexing a cut log of hours, write build/long_log.json
+python -m benchmarks fuzz run=FOLDER log=FILE [files=10000]  mutated logs and bundles, write build/fuzz.json"""
 ROOT = Path("build")
 
 
@@ -47,8 +51,36 @@ def _kill(keys: dict[str, str]) -> int:
     return kill.main(keys, ROOT)
 
 
+def _logging(keys: dict[str, str]) -> int:
+    from benchmarks import logging_cost
+
+    return logging_cost.main(keys, ROOT)
+
+
+def _killrecorder(keys: dict[str, str]) -> int:
+    from benchmarks import logging_kill
+
+    return logging_kill.main(keys, ROOT)
+
+
+def _longlog(keys: dict[str, str]) -> int:
+    from benchmarks import logging_size
+
+    return logging_size.main(keys, ROOT)
+
+
+def _fuzz(keys: dict[str, str]) -> int:
+    from benchmarks import fuzz
+
+    return fuzz.main(keys, ROOT)
+
+
 MEASURED: dict[str, Callable[[], list[rows.Row]]] = {"pipeline": _pipeline, "update": _update, "tick": _tick}
-TOOLS: dict[str, Callable[[dict[str, str]], int]] = {"pacing": _pacing, "kill": _kill}
+TOOLS: dict[str, Callable[[dict[str, str]], int]] = {"pacing": _pacing, "kill": _kill, "logging": _logging} | {
+    "killrecorder": _killrecorder,
+    "longlog": _longlog,
+    "fuzz": _fuzz,
+}
 
 
 def measure(names: Sequence[str]) -> int:

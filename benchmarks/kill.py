@@ -29,6 +29,7 @@ from robo_rl.log.reader import find_logs, read_log
 ALLOWED = 0.3  # [s]
 STARTED = "config.yaml"  # the first file that a command writes into its folder
 WAIT = 120.0  # [s] for it
+SETTLE = 2.0  # [s] in which a recorder that is a process of its own ends the files of its killed command
 TRAIN = (
     "train", "learner=residual", "task.task.config.limit=2.0", "learner.rows=4", "learner.eval_rows=4", "threads=1",
     "learner.hidden=[32,32]", "learner.heads=2", "learner.capacity=5000", "learner.online.steps=1600",
@@ -76,6 +77,7 @@ def check_logs(command: str, delay: float, killed: float | None, out: Path) -> T
     """Is everything up to the kill readable?"""
     if killed is None:
         return Trial(command, delay, False, None, "the command ended before it could be killed")
+    time.sleep(SETTLE)
     loss, headless, dt = 0.0, 0, 0.0
     paths = find_logs(out) if list(out.rglob("*.mcap")) else []
     for path in paths:

@@ -10,7 +10,9 @@ from omegaconf import DictConfig
 from robo_rl.app import runs, session
 from robo_rl.app.build import make_env, scenario
 from robo_rl.errors import UserError
-from robo_rl.evaluate.outcomes import summarise
+from robo_rl.evaluate.compare import compare
+from robo_rl.evaluate.logs import measure_logs
+from robo_rl.log.reader import find_logs
 from robo_rl.seeds import Role, Seeds, seed_of
 
 
@@ -23,9 +25,12 @@ def main(config: DictConfig) -> None:
     runs.require_positive(config, "episodes", "n")
     if (config.run is None) == (config.log is None):
         raise UserError("run=, log=: evaluate needs one of the two: a policy to run, or finished logs")
+    if config.log is None and config.against is not None:
+        raise UserError(f"against={config.against}: compares logs; it needs log=")
     result, out = _episodes(config) if config.log is None else _logs(config)
     runs.write_json(out / "result.json", result)
     shown = [(key, result[key]) for key in ("run", "episodes", "seed", "return_mean", "episode_length_mean")]
+    shown += [] if config.log is None else _shown(result)
     shown = [("success", session.rate(result)), *shown, ("wall_clock_s", result["wall_clock_s"]), ("out", out)]
     session.show(f"evaluate {result['task']}", shown)
 
@@ -52,30 +57,28 @@ def _episodes(config: DictConfig) -> tuple[dict[str, Any], Any]:
 
 
 def _logs(config: DictConfig) -> tuple[dict[str, Any], Any]:
-    from robo_rl.log.reader import find_logs, read_log
-
-    logs = [read_log(path) for path in find_logs(runs.values(config.log))]
-    tasks = sorted({str(log.meta.get("task", "unknown")) for log in logs})
-    if len(tasks) > 1:
-        raise UserError(f"log={config.log}: holds logs of several tasks ({', '.join(tasks)}); evaluate them one by one")
-    rows = [_row(episode) for log in logs for episode in log.episodes if episode.complete]
-    out = runs.new_folder(config, "evaluate")
-    duration = sum(
-        float(episode.time[-1] - episode.time[0]) for log in logs for episode in log.episodes if len(episode)
-    )
-    runs_of = sorted({str(log.meta.get("run", log.meta.get("source", "unknown"))) for log in logs})
-    more = {"logs": [str(log.path) for log in logs], "truncated": [str(log.path) for log in logs if log.truncated]}
-    return summarise(rows, tasks[0], ", ".join(runs_of), config.seed, 0, duration, **more), out
+    result = measure_logs(find_logs(runs.values(config.log)), "log", config.seed)
+    if config.against is not None:
+        other = measure_logs(find_logs(runs.values(config.against), "against"), "against", config.seed)
+        if other["task"] != result["task"]:
+            raise UserError(f"against={config.against}: is of task={other['task']}, log= of task={result['task']}")
+        result |= {"against": other, "comparison": compare(other["rows"], result["rows"])}
+    return result, runs.new_folder(config, "evaluate")
 
 
-def _row(episode: Any) -> dict[str, Any]:
-    from robo_rl.types import Reason, Success
-
-    label = Success(int(episode.success[-1]))
-    return {
-        "seed": episode.seed,
-        "success": None if label is Success.UNKNOWN else label is Success.YES,
-        "reason": Reason(int(episode.reason[-1])).label,
-        "length": len(episode) - 1,
-        "return": float(episode.reward[1:].sum()),
-    }
+def _shown(result: dict[str, Any]) -> list[tuple[str, Any]]:
+    """What a log tells besides success, where it does."""
+    tracking = {name: joint["rms"] for name, joint in result["tracking"].items()}
+    worst = max(tracking, key=lambda name: tracking[name], default=None)
+    shown = [
+        ("time to success [s], median", result["time_to_success_s"]),
+        ("tracking error, worst joint, rms", None if worst is None else f"{tracking[worst]:.4g} ({worst})"),
+        ("smoothness (log dimensionless jerk)", result["smoothness"]),
+        ("guard events", result["guard_events"]["count"]),
+        ("rate [Hz]", result["cadence"]["rate_hz"]),
+    ]
+    if (comparison := result.get("comparison")) is not None:
+        found, how = comparison["difference"], "paired by seed" if comparison["paired"] else "unpaired"
+        interval = f"{found['mean']:+.1%} (95 % interval {found['ci_low']:+.1%} to {found['ci_high']:+.1%})"
+        shown += [(f"difference, {how}", interval), ("Cohen's h", comparison["effect_size_cohens_h"])]
+    return [(name, value) for name, value in shown if value is not None]

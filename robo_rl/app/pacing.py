@@ -39,11 +39,16 @@ class PacedEnv(Env):
 
 def paced(env: Env) -> tuple[Env, Deadline]:
     """The environment and the deadline that paces it: its rig's, or one put around it."""
-    deadline = getattr(getattr(env, "rig", None), "deadline", None)
+    deadline = deadline_of(env)
     if deadline is not None:
         return env, deadline
     wrapped = PacedEnv(env)
     return wrapped, wrapped.deadline
+
+
+def deadline_of(env: Env) -> Deadline | None:
+    """The deadline that paces an environment; None where nothing does."""
+    return getattr(env, "deadline", None) or getattr(getattr(env, "rig", None), "deadline", None)
 
 
 class Rate:

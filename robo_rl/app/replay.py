@@ -12,6 +12,8 @@ from omegaconf import DictConfig
 
 from robo_rl.app import runs, session
 from robo_rl.app.build import make_env
+from robo_rl.app.states import POSITION, Puppet
+from robo_rl.app.video import render
 from robo_rl.env import LogEnv
 from robo_rl.errors import SpecMismatch, UserError
 from robo_rl.log.difference import Difference, DifferenceToLog
@@ -46,13 +48,23 @@ def implied(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def main(config: DictConfig) -> None:
-    """Write `out`/result.json: largest and mean difference of every signal."""
+    """Write `out`/result.json: largest and mean difference of every signal; errors.json: the largest over time."""
     if config.log is None:
         raise UserError("log=: replay needs a log, a run folder, a list or a glob")
     mode = runs.pick(config, "mode", MODES)
     logs = [read_log(path) for path in find_logs(runs.values(config.log))]
     episodes = _complete(config, logs)
-    difference, about, out = mode(config, logs, episodes)
+    mode(config, logs, episodes)
+
+
+def _report(
+    config: DictConfig,
+    logs: list[Log],
+    episodes: list[Episode],
+    difference: Difference,
+    out: Path,
+    about: dict[str, Any],
+) -> None:
     signals = {name: signal.to_json() for name, signal in difference.signals.items()}
     worst = max((signal["max_abs_error"] for signal in signals.values()), default=0.0)
     result = {
@@ -67,13 +79,14 @@ def main(config: DictConfig) -> None:
         **about,
         "signals": signals,
     }
+    runs.write_json(out / "errors.json", {"dt": logs[0].dt, "max_abs_error": difference.over_time()})
     runs.write_json(out / "result.json", result)
     shown = [(name, f"max {s['max_abs_error']:.3g}, mean {s['mean_abs_error']:.3g}") for name, s in signals.items()]
     shown = [(key, result[key]) for key in ("episodes", "ticks", "identical", "within_tolerance")] + shown
     session.show(f"replay {config.mode}", [*shown, ("out", out)])
 
 
-def _actions(config: DictConfig, logs: list[Log], episodes: list[Episode]) -> tuple[Difference, dict[str, Any], Path]:
+def _actions(config: DictConfig, logs: list[Log], episodes: list[Episode]) -> None:
     log, seeds = logs[0], [episode.seed for episode in episodes]
     if repeated := [seed for seed, count in Counter(seeds).items() if count > 1]:
         raise UserError(f"log={config.log}: holds the episode of seed {repeated[0]} twice; replay the runs one by one")
@@ -88,10 +101,11 @@ def _actions(config: DictConfig, logs: list[Log], episodes: list[Episode]) -> tu
         session.rollout(config, env, policy, Listed(seeds), out, "replay", observers=observers, source=str(log.path))
     finally:
         env.close()
-    return difference, {"task": config.task.name, "robot": config.robot.name, "n": env.n}, out
+    about = {"task": config.task.name, "robot": config.robot.name, "n": env.n}
+    _report(config, logs, episodes, difference, out, about)
 
 
-def _audit(config: DictConfig, logs: list[Log], episodes: list[Episode]) -> tuple[Difference, dict[str, Any], Path]:
+def _audit(config: DictConfig, logs: list[Log], episodes: list[Episode]) -> None:
     bundle = runs.load_policy(config, "replay mode=audit")
     for log in logs:
         bundle.require(log.obs_spec, log.act_spec, f"log={log.path}")
@@ -104,7 +118,28 @@ def _audit(config: DictConfig, logs: list[Log], episodes: list[Episode]) -> tupl
             env = LogEnv(episode, logs[0].obs_spec, logs[0].act_spec, logs[0].dt)
             audit = _Audit(difference, episode)
             run(env, policy, lambda step: step.exhausted, Seeds(0, 0), (audit, count))
-    return difference, {"run": str(config.run), "use": use}, out
+    _report(config, logs, episodes, difference, out, {"run": str(config.run), "use": use})
+
+
+def _states(config: DictConfig, logs: list[Log], episodes: list[Episode]) -> None:
+    """Write video.mp4 of the logged joints and objects, one episode after the other."""
+    if POSITION not in logs[0].obs_spec:
+        raise UserError(f"log={logs[0].path}: has no {POSITION} to show")
+    env = make_env(config.task, config.robot, 1)
+    try:
+        puppet = Puppet(env, episodes[0], logs[0].obs_spec[POSITION].names)
+        env.reset(np.ones(1, bool), Seeds(0, 1))
+        camera = session.camera(config, env)
+        out = runs.new_folder(config, "replay")
+        video = out / "video.mp4"
+        render((state for episode in episodes for state in puppet.states(episode)), camera, logs[0].dt, video)
+    finally:
+        env.close()
+    ticks = sum(len(episode) for episode in episodes)
+    about = {"task": config.task.name, "robot": config.robot.name, "objects": puppet.shown}
+    result = {"mode": "states", "ticks": ticks, "episodes": len(episodes), "video": str(video), **about}
+    runs.write_json(out / "result.json", {**result, "logs": [str(log.path) for log in logs]})
+    session.show("replay states", [("episodes", len(episodes)), ("ticks", ticks), ("video", video)])
 
 
 class _Audit:
@@ -119,7 +154,7 @@ class _Audit:
         tick, logged = self._tick, {COMMANDED: self.episode.action[self._tick]}
         logged |= {action_topic(key): value[tick] for key, value in self.episode.extra.items()}
         now = {COMMANDED: action.value[0]} | {action_topic(key): value[0] for key, value in action.extra.items()}
-        self.difference.add(now, logged)
+        self.difference.add(now, logged, at=tick)
         self._tick += 1
 
 
@@ -141,4 +176,4 @@ def _require_fits(log: Log, obs_spec: Spec, act_spec: Any, where: str) -> None:
         raise SpecMismatch(f"{error}; the log is of robot={log.meta.get('robot', 'unknown')}") from None
 
 
-MODES = {"actions": _actions, "audit": _audit}
+MODES = {"actions": _actions, "audit": _audit, "states": _states}

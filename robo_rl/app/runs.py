@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,9 +43,14 @@ def write_spec(folder: Path, env: Env) -> None:
 
 def write_json(path: Path, data: Any) -> None:
     """Write JSON atomically."""
+    write_text(path, json.dumps(data, indent=1, default=_plain) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(path.name + ".new")
-    fresh.write_text(json.dumps(data, indent=1, default=_plain) + "\n")
+    fresh.write_text(text)
     os.replace(fresh, path)
 
 
@@ -76,6 +82,15 @@ def device(name: str) -> str:
     if name not in valid:
         raise UnknownName("device", name, valid)
     return name
+
+
+def weights(meta: Mapping[str, Any]) -> dict[str, str]:
+    """Which weights a run's policy has: the checksum that its bundle names; nothing where there is no bundle."""
+    for part in ("policy.json", "policy/policy.json"):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            place = Path(str(meta["run"])).expanduser() / part
+            return {"weights_sha256": str(json.loads(place.read_text())["sha256"])}
+    return {}
 
 
 def remembered_by_bundle(given: Mapping[str, Any], key: str = "run") -> dict[str, Any]:

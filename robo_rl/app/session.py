@@ -15,8 +15,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from robo_rl.app import runs
 from robo_rl.app.build import make_camera, scenario
+from robo_rl.app.pacing import deadline_of
 from robo_rl.app.video import Film
+from robo_rl.clock import Deadline
 from robo_rl.env import Env
 from robo_rl.errors import UserError
 from robo_rl.evaluate.outcomes import Outcomes
@@ -81,16 +84,23 @@ def interruption() -> Iterator[Callable[[], bool]]:
 def recorder(
     config: DictConfig, env: Env, policy: Policy, out: Path | None, name: str, **meta: Any
 ) -> Iterator[tuple[Observer, ...]]:
-    """An observer that logs to `out`/log; none where `out` is None."""
+    """An observer that logs to `out`/log; none where `out` is None. What is paced in real time does not wait for it."""
     if out is None:
         yield ()
         return
     rig = getattr(env, "rig", None)
-    about = {"name": name, "config": OmegaConf.to_container(config), **scenario(config), **meta}
+    about = {"name": name, "config": OmegaConf.to_container(config), **scenario(config), **runs.weights(meta), **meta}
     messages = None if rig is None else lambda: rig.messages
+    deadline = deadline_of(env)
+    paced: dict[str, Any] = {} if deadline is None else {"realtime": env.n, "timing": lambda: wake_up(deadline)}
     specs = (env.obs_spec, env.act_spec, policy.extra_spec)
-    with Recorder(out / "log", *specs, about, env.dt, messages=messages) as record:
+    with Recorder(out / "log", *specs, about, env.dt, messages=messages, report=note, **paced) as record:
         yield (record,)
+
+
+def wake_up(deadline: Deadline) -> dict[str, float]:
+    """How late the tick began [s], and how many deadlines were missed so far."""
+    return {"late": float(deadline.late[-1]) if len(deadline.late) else 0.0, "misses": float(deadline.misses)}
 
 
 @contextmanager
@@ -129,6 +139,16 @@ def rate(result: dict[str, Any]) -> str:
 
 def percent(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.1%}"
+
+
+def camera(config: DictConfig, env: Env) -> Any:
+    """The task's camera; a `UserError` of one line where this machine cannot render."""
+    try:
+        return make_camera(config.task, config.robot, env)
+    except UserError:
+        raise
+    except Exception as error:  # whatever an OpenGL driver raises
+        raise UserError(f"no rendering here ({_first(error)}); install libegl1 and libgl1, or a GPU driver") from error
 
 
 def _develop(film: Film, config: DictConfig, env: Env, path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ class SignalDifference:
 
     max_abs_error: float = 0.0
     identical: bool = True  # bit by bit, shape and dtype too
+    by_tick: dict[int, float] = field(default_factory=dict)  # tick of the episode -> largest error, where there is one
     _sum: float = 0.0
     _count: int = 0
 
@@ -26,8 +27,8 @@ class SignalDifference:
     def mean_abs_error(self) -> float:
         return self._sum / self._count if self._count else 0.0
 
-    def add(self, left: np.ndarray, right: np.ndarray) -> None:
-        """Take in two arrays of one shape."""
+    def add(self, left: np.ndarray, right: np.ndarray, at: int | None = None) -> None:
+        """Take in two arrays of one shape, of tick `at` of an episode."""
         left, right = np.asarray(left), np.asarray(right)
         if left.dtype == right.dtype and left.shape == right.shape and left.tobytes() == right.tobytes():
             self._count += left.size
@@ -37,7 +38,10 @@ class SignalDifference:
         with np.errstate(invalid="ignore"):
             error = np.abs(left.astype(np.float64) - right.astype(np.float64))
         error = np.where(equal, 0.0, np.where(np.isnan(error), np.inf, error))
-        self.max_abs_error = max(self.max_abs_error, float(error.max(initial=0.0)))
+        worst = float(error.max(initial=0.0))
+        self.max_abs_error = max(self.max_abs_error, worst)
+        if at is not None and worst > 0:
+            self.by_tick[at] = max(worst, self.by_tick.get(at, 0.0))
         self._sum += float(error.sum())
         self._count += error.size
 
@@ -63,19 +67,31 @@ class Difference:
 
     def __init__(self) -> None:
         self.signals: dict[str, SignalDifference] = {}
-        self.ticks = self.missed = 0
+        self.ticks = self.missed = self._longest = 0
 
     @property
     def identical(self) -> bool:
         """Whether every signal is, bit by bit, with as many ticks on both sides."""
         return self.missed == 0 and all(signal.identical for signal in self.signals.values())
 
-    def add(self, left: Mapping[str, np.ndarray], right: Mapping[str, np.ndarray], ticks: int = 1) -> None:
-        """Take in `ticks` ticks of the signals that both sides have."""
+    def add(
+        self,
+        left: Mapping[str, np.ndarray],
+        right: Mapping[str, np.ndarray],
+        ticks: int = 1,
+        at: int | None = None,
+    ) -> None:
+        """Take in `ticks` ticks of the signals that both sides have; of one tick, `at` is its place in the episode."""
         for name in left:
             if name in right:
-                self.signals.setdefault(name, SignalDifference()).add(left[name], right[name])
+                self.signals.setdefault(name, SignalDifference()).add(left[name], right[name], at)
         self.ticks += ticks
+        self._longest = max(self._longest, ticks if at is None else at + 1)
+
+    def over_time(self) -> dict[str, list[float]]:
+        """Largest error of each signal at each tick of an episode, over all episodes."""
+        ticks = range(self._longest)
+        return {name: [signal.by_tick.get(tick, 0.0) for tick in ticks] for name, signal in self.signals.items()}
 
     def to_json(self) -> dict[str, Any]:
         signals = {name: signal.to_json() for name, signal in self.signals.items()}
@@ -126,6 +142,6 @@ class DifferenceToLog(Difference):
         live |= {APPLIED: step.applied[row], "reward": step.reward[row]}
         if not step.last[row]:
             live[COMMANDED] = action.value[row]
-        self.add(live, signals(episode, tick))
+        self.add(live, signals(episode, tick), at=tick)
         if step.last[row]:
             self.missed += len(episode) - 1 - tick

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
@@ -38,7 +39,12 @@ def attachments(specs: Specs, meta: Mapping[str, Any]) -> dict[str, bytes]:
     """Attachments by name."""
     spec = {"obs": specs.obs.to_json(), "action": specs.action.to_json(), "extra": specs.extra.to_json()}
     meta = {**meta, "fingerprint": fingerprint(specs.obs, specs.action)}
-    return {"meta.json": json.dumps(meta, default=_plain).encode(), "spec.json": json.dumps(spec).encode()}
+    return {"meta.json": to_text(meta).encode(), "spec.json": json.dumps(spec).encode()}
+
+
+def to_text(data: Any) -> str:
+    """JSON of what configurations hold."""
+    return json.dumps(data, default=_plain)
 
 
 def parse(data: Mapping[str, bytes]) -> tuple[Specs, dict[str, Any]]:
@@ -51,11 +57,9 @@ def parse(data: Mapping[str, bytes]) -> tuple[Specs, dict[str, Any]]:
 
 def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
-    for package in ("robo-rl", "numpy", "mcap", "protobuf"):
-        try:
+    for package in ("robo-rl", "numpy", "mcap", "protobuf", "mujoco", "torch", "gymnasium"):
+        with suppress(PackageNotFoundError):
             found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "unknown"
     return found
 
 

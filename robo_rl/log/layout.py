@@ -154,6 +154,7 @@ class Layout:
     Attributes:
         channels: all channels; channel i has the MCAP id i + 1. The text channels come last and have no tick record.
         ticked: how many of them have a record every tick.
+        obs, extra: keys of the observations and of the action's extras.
         template: (B,) uint8, the constant bytes.
         dtype: structured dtype over B bytes; its fields are "topic:field", and "topic" for a record's head.
         offsets: (ticked,) offset of each record.
@@ -161,7 +162,7 @@ class Layout:
 
     def __init__(self, obs_spec: Spec, act_spec: Feature, extra_spec: Spec, timing: Sequence[str]) -> None:
         ticked = _channels(obs_spec, act_spec, extra_spec, timing)
-        self.ticked = len(ticked)
+        self.ticked, self.obs, self.extra = len(ticked), tuple(obs_spec), tuple(extra_spec)
         self.channels = [*ticked, *(Channel(topic, LOG) for topic in TEXT_TOPICS)]
         head = np.dtype([("sequence", "<u4"), ("log", "<u8"), ("publish", "<u8")])
         data, fields, offsets = b"", {}, []

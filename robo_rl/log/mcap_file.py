@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import struct
+import time
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,8 +36,8 @@ from robo_rl.log.layout import HEAD, OPCODE_MESSAGE, Layout
 from robo_rl.log.schema import SCHEMAS, descriptor_set
 
 MAGIC = b"\x89MCAP0\r\n"
+JSON = "application/json"
 _CHUNK = struct.Struct("<BQQQQI")  # opcode, length, start and end time, uncompressed size and CRC
-_COMPRESSION = struct.pack("<I", 4) + b"zstd"
 _INDEX = struct.Struct("<BQHI")  # opcode, length, channel, bytes of entries
 
 Text = tuple[int, int, bytes]
@@ -49,22 +50,28 @@ def _record(record: McapRecord) -> bytes:
     return builder.end()
 
 
-class McapFile:
-    """Creates `path` (never overwrites) with header, attachments, schemas and channels, ready for chunks."""
+class IndexedFile:
+    """An MCAP file that grows record by record and remembers what its index needs. Never overwrites.
 
-    def __init__(self, path: Path, layout: Layout, attachments: Mapping[str, bytes], time: int) -> None:
-        self.layout = layout
-        self._compressor = zstandard.ZstdCompressor(level=1)
+    Attributes:
+        schemas, channels: as written.
+        synced: when the disk was waited for last [s], monotonic.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.schemas: list[Schema] = []
+        self.channels: list[ChannelRecord] = []
         self._file = io.FileIO(path, "xb")
-        self._at = 0
+        self._at, self._synced_at, self.synced = 0, 0, 0.0
         self._chunks: list[ChunkIndex] = []
-        self._counts = np.zeros(len(layout.channels), np.int64)
-        self._schemas = [Schema(i + 1, descriptor_set(name), "protobuf", name) for i, name in enumerate(SCHEMAS)]
-        self._channels = [
-            ChannelRecord(i + 1, channel.topic, "protobuf", {}, SCHEMAS.index(channel.schema) + 1)
-            for i, channel in enumerate(layout.channels)
-        ]
-        self._attachments = self._begin(attachments, time)
+        self._attachments: list[AttachmentIndex] = []
+        self._counts: dict[int, int] = {}
+
+    @property
+    def size(self) -> int:
+        """Bytes written."""
+        return self._at
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -73,55 +80,63 @@ class McapFile:
             self._at += written
             view = view[written:]
 
-    def _begin(self, attachments: Mapping[str, bytes], time: int) -> list[AttachmentIndex]:
-        data, index = MAGIC + _record(Header("robo_rl", "robo_rl")), []
-        for name, content in attachments.items():
-            record = _record(Attachment(time, time, name, "application/json", content))
-            index.append(AttachmentIndex(len(data), len(record), time, time, len(content), name, "application/json"))
+    def begin(self, header: Header, attachments: Sequence[Attachment] = ()) -> None:
+        """Write the file's head with the schemas and channels so far, at once."""
+        data = MAGIC + _record(header)
+        for item in attachments:
+            record, times = _record(item), (item.log_time, item.create_time)
+            index = AttachmentIndex(len(data), len(record), *times, len(item.data), item.name, item.media_type)
+            self._attachments.append(index)
             data += record
-        data += b"".join(_record(record) for record in (*self._schemas, *self._channels))
-        self._write(data)
-        return index
+        self._write(data + b"".join(_record(record) for record in (*self.schemas, *self.channels)))
 
-    def add(self, ticks: np.ndarray, times: np.ndarray, texts: Sequence[Text]) -> None:
-        """Write a chunk: the records of K ticks, (K, B) uint8, with log times (K,) uint64 [ns], then some texts."""
-        layout, size = self.layout, self.layout.template.size
-        starts = np.arange(len(ticks), dtype=np.uint64)[:, None] * np.uint64(size) + layout.offsets
-        entries = {i + 1: np.stack([times, starts[:, i]], axis=1) for i in range(layout.ticked) if len(ticks)}
-        records = ticks.tobytes()
-        for channel, time, payload in texts:
-            entry = np.array([[time, len(records)]], np.uint64)
-            entries[channel] = np.concatenate([entries[channel], entry]) if channel in entries else entry
-            records += HEAD.pack(OPCODE_MESSAGE, HEAD.size - 9 + len(payload), channel, 0, time, time) + payload
-        self._write_chunk(records, entries)
+    def declare(self, record: Schema | ChannelRecord) -> None:
+        """Write a schema or a channel, unless it is there."""
+        known = self.schemas if isinstance(record, Schema) else self.channels
+        if record not in known:
+            known.append(record)  # type: ignore[arg-type]
+            self._write(_record(record))
 
-    def _write_chunk(self, records: bytes, entries: Mapping[int, np.ndarray]) -> None:
+    def write_chunk(
+        self, compression: str, data: bytes, size: int, crc: int, entries: Mapping[int, np.ndarray]
+    ) -> None:
+        """Write a chunk and its message index.
+
+        Args:
+            compression, data: of the records.
+            size, crc: of the records before compression.
+            entries: channel -> (K, 2) uint64, log time [ns] and offset of each message.
+        """
         all_times = [entry[:, 0] for entry in entries.values()]
         first, last = int(min(t.min() for t in all_times)), int(max(t.max() for t in all_times))
-        data = self._compressor.compress(records)
-        tail = _COMPRESSION + struct.pack("<Q", len(data)) + data
-        length = _CHUNK.size - 9 + len(tail)
-        chunk = _CHUNK.pack(Opcode.CHUNK, length, first, last, len(records), zlib.crc32(records)) + tail
+        name = compression.encode()
+        tail = struct.pack("<I", len(name)) + name + struct.pack("<Q", len(data)) + data
+        chunk = _CHUNK.pack(Opcode.CHUNK, _CHUNK.size - 9 + len(tail), first, last, size, crc) + tail
         parts, offsets, at = [chunk], {}, self._at + len(chunk)
         for channel, entry in entries.items():
             block = entry.astype("<u8").tobytes()
             offsets[channel] = at
             parts.append(_INDEX.pack(Opcode.MESSAGE_INDEX, 6 + len(block), channel, len(block)) + block)
             at += len(parts[-1])
-            self._counts[channel - 1] += len(entry)
+            self._counts[channel] = self._counts.get(channel, 0) + len(entry)
         start, indexed = self._at, at - self._at - len(chunk)
         self._write(b"".join(parts))
-        self._chunks.append(
-            ChunkIndex(len(chunk), start, "zstd", len(data), last, indexed, offsets, first, len(records))
-        )
+        self._chunks.append(ChunkIndex(len(chunk), start, compression, len(data), last, indexed, offsets, first, size))
+
+    def sync(self) -> None:
+        """Bring what was written to the disk. `synced` is when that was asked for last [s], monotonic."""
+        self.synced = time.monotonic()
+        if self._at > self._synced_at:
+            os.fdatasync(self._file.fileno())
+            self._synced_at = self._at
 
     def finish(self) -> None:
         """Write the summary that makes the file seekable, and bring everything to the disk."""
         self._write(_record(DataEnd(0)))
         summary, offsets, start = b"", [], self._at
         groups = [
-            (Opcode.SCHEMA, self._schemas),
-            (Opcode.CHANNEL, self._channels),
+            (Opcode.SCHEMA, self.schemas),
+            (Opcode.CHANNEL, self.channels),
             (Opcode.STATISTICS, [self._statistics()]),
             (Opcode.CHUNK_INDEX, self._chunks),
             (Opcode.ATTACHMENT_INDEX, self._attachments),
@@ -140,16 +155,48 @@ class McapFile:
     def _statistics(self) -> Statistics:
         return Statistics(
             attachment_count=len(self._attachments),
-            channel_count=len(self._channels),
-            channel_message_counts={i + 1: int(count) for i, count in enumerate(self._counts) if count},
+            channel_count=len(self.channels),
+            channel_message_counts=self._counts,
             chunk_count=len(self._chunks),
-            message_count=int(self._counts.sum()),
+            message_count=sum(self._counts.values()),
             message_start_time=min((chunk.message_start_time for chunk in self._chunks), default=0),
             message_end_time=max((chunk.message_end_time for chunk in self._chunks), default=0),
             metadata_count=0,
-            schema_count=len(self._schemas),
+            schema_count=len(self.schemas),
         )
 
     def close(self) -> None:
         """Close the file as it is. May be called twice."""
         self._file.close()
+
+
+class McapFile(IndexedFile):
+    """Creates `path` with header, attachments, schemas and channels, ready for chunks of ticks.
+
+    Args:
+        created: Unix time [ns].
+    """
+
+    def __init__(self, path: Path, layout: Layout, attachments: Mapping[str, bytes], created: int) -> None:
+        super().__init__(path)
+        self.layout = layout
+        self._compressor = zstandard.ZstdCompressor(level=1)
+        self.schemas = [Schema(i + 1, descriptor_set(name), "protobuf", name) for i, name in enumerate(SCHEMAS)]
+        self.channels = [
+            ChannelRecord(i + 1, channel.topic, "protobuf", {}, SCHEMAS.index(channel.schema) + 1)
+            for i, channel in enumerate(layout.channels)
+        ]
+        attached = [Attachment(created, created, name, JSON, data) for name, data in attachments.items()]
+        self.begin(Header("robo_rl", "robo_rl"), attached)
+
+    def add(self, ticks: np.ndarray, times: np.ndarray, texts: Sequence[Text]) -> None:
+        """Write a chunk: the records of K ticks, (K, B) uint8, with log times (K,) uint64 [ns], then some texts."""
+        layout, size = self.layout, self.layout.template.size
+        starts = np.arange(len(ticks), dtype=np.uint64)[:, None] * np.uint64(size) + layout.offsets
+        entries = {i + 1: np.stack([times, starts[:, i]], axis=1) for i in range(layout.ticked) if len(ticks)}
+        records = ticks.tobytes()
+        for channel, moment, payload in texts:
+            entry = np.array([[moment, len(records)]], np.uint64)
+            entries[channel] = np.concatenate([entries[channel], entry]) if channel in entries else entry
+            records += HEAD.pack(OPCODE_MESSAGE, HEAD.size - 9 + len(payload), channel, 0, moment, moment) + payload
+        self.write_chunk("zstd", self._compressor.compress(records), len(records), zlib.crc32(records), entries)

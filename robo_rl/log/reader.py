@@ -1,39 +1,34 @@
-"""Reading logs: linearly, so that a file without its end is as good as one with it."""
+"""Reading logs: linearly, so that a file without its end is as good as one with it; episode by episode where a log is
+too long for memory."""
 
 from __future__ import annotations
 
 import glob
 import struct
-import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import zstandard
 from google.protobuf.message import DecodeError
-from mcap.data_stream import ReadDataStream
 from mcap.exceptions import McapError
 from mcap.opcode import Opcode
-from mcap.records import Attachment, Channel, Chunk
-from mcap.stream_reader import get_chunk_data_stream
+from mcap.records import Channel
 
 from robo_rl.errors import CorruptFile, UserError
+from robo_rl.log import columns, records
+from robo_rl.log.assemble import Assembler, Pending
 from robo_rl.log.episode import Episode
 from robo_rl.log.header import Specs, parse
-from robo_rl.log.layout import APPLIED, COMMANDED, HEAD, TEXT_TOPICS, action_topic, signals, storage
-from robo_rl.log.mcap_file import MAGIC
-from robo_rl.log.schema import LOG, SIGNAL, STEP, message_class
+from robo_rl.log.layout import TEXT_TOPICS
+from robo_rl.log.schema import LOG, message_class
 from robo_rl.spec import Feature, Spec
-from robo_rl.types import Kind
 
-_STEP_DTYPES = {"reward": "f4", "discount": "f4", "kind": "u1", "success": "i1", "reason": "u1", "seed": "i8"}
-_STEP_DTYPES |= {"tick": "u8"}
-_RECORD = struct.Struct("<BQ")  # opcode, length
-_BROKEN = (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError, MemoryError)
-_BROKEN += (struct.error, zstandard.ZstdError, McapError, DecodeError)
+BROKEN = (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError, MemoryError)
+BROKEN += (struct.error, zstandard.ZstdError, McapError, DecodeError)
 
 
 @dataclass(frozen=True)
@@ -98,174 +93,145 @@ def read_log(path: str | Path) -> Log:
     Raises:
         CorruptFile: not a log, damaged, or cut before its specs were written.
     """
-    path = Path(path)
+    with LogStream(path) as log:
+        episodes = list(log)
+        return Log(log.path, log.meta, *log.specs, episodes, log.truncated, log.texts, log.timing)
+
+
+class LogStream:
+    """A log, episode by episode: iterating reads the file once and holds one episode at a time.
+
+    Args:
+        chunks: read only the chunks at these places of the file (default: all); an episode may then begin in its
+            middle.
+
+    Attributes:
+        meta, specs: of the file's head.
+        truncated: once iterated, whether the file's end is missing.
+        texts, timing: once iterated, those of the whole file.
+
+    Raises:
+        CorruptFile: here or while iterating: not a log, damaged, or cut before its specs were written.
+    """
+
+    def __init__(self, path: str | Path, chunks: Iterable[int] | None = None) -> None:
+        self.path, self.truncated, self._places = Path(path), True, chunks
+        self.texts: list[Text] = []
+        self._timing: list[Mapping[str, np.ndarray]] = []
+        self._topics: dict[int, str] = {}
+        self._offset: float | None = None
+        with readable(self.path):
+            self._file: BinaryIO = self.path.open("rb")
+        try:
+            with readable(self.path):
+                self._records = records.RecordStream(self._file)
+                self._iterator = iter(self._records)
+                self._chunk: records.Record | None = None
+                self.specs, self.meta = self._begin()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> LogStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def __iter__(self) -> Iterator[Episode]:
+        pending = Pending(self.specs)
+        meta, part = {**self.meta, "path": str(self.path)}, self._places is not None
+        assembler = Assembler(self.specs, meta, anywhere=part)
+        with readable(self.path):
+            for chunk in self._chunks():
+                for topic, messages in self._split(chunk):
+                    pending.add(topic, messages)
+                yield from assembler.add(pending.take())
+            self.truncated = self._records.truncated
+            if not self.truncated and not part:
+                pending.require_empty()
+            yield from assembler.end()
+        self.texts.sort(key=lambda text: text.time)
+
+    @property
+    def timing(self) -> dict[str, np.ndarray]:
+        """Name -> (ticks,) [s]."""
+        names = self._timing[0] if self._timing else ()
+        return {name: np.concatenate([part[name] for part in self._timing]) for name in names}
+
+    @property
+    def clock_offset(self) -> float | None:
+        """Log time minus the recorder's monotonic clock [s]: constant in a file. None before the first tick."""
+        return self._offset
+
+    def _begin(self) -> tuple[Specs, dict[str, Any]]:
+        """Read up to the first chunk."""
+        attachments: dict[str, bytes] = {}
+        for record in self._iterator:
+            if record.opcode == Opcode.ATTACHMENT:
+                found = records.attachment(record.body)
+                attachments[found.name] = found.data
+            elif record.opcode == Opcode.CHANNEL:
+                self._declare(records.channel(record.body))
+            elif record.opcode in (Opcode.CHUNK, Opcode.MESSAGE):
+                self._chunk = record
+                break
+        if not {"meta.json", "spec.json"} <= attachments.keys():
+            cut = self._chunk is None and self._records.truncated and attachments.keys() <= {"meta.json"}
+            why = "cut before its specs" if cut else "not a log of robo_rl: it holds no specs"
+            raise CorruptFile(f"{self.path}: {why}")
+        return parse(attachments)
+
+    def _chunks(self) -> Iterator[records.Record]:
+        if self._places is not None:
+            yield from map(self._records.read, self._places)
+            return
+        if self._chunk is not None:
+            yield self._chunk
+        for record in self._iterator:
+            if record.opcode in (Opcode.CHUNK, Opcode.MESSAGE):
+                yield record
+            elif record.opcode == Opcode.CHANNEL:
+                self._declare(records.channel(record.body))
+
+    def _declare(self, channel: Channel) -> None:
+        self._topics[channel.id] = channel.topic
+
+    def _split(self, record: records.Record) -> Iterator[tuple[str, records.Messages]]:
+        """The messages of a chunk, or one that stands alone, by topic; texts and timing are kept here."""
+        chunked = record.opcode == Opcode.CHUNK
+        found = records.split(records.unpack(record.body)[1]) if chunked else iter([records.message(record.body)])
+        for part in found:
+            if isinstance(part, Channel):
+                self._declare(part)
+                continue
+            topic = self._topics[part.channel]
+            if topic in TEXT_TOPICS:
+                self.texts += texts(topic, part)
+            elif topic == "timing":
+                self._timing.append(columns.timing(part.payloads))
+                if self._offset is None and "monotonic" in self._timing[0]:
+                    self._offset = float(part.times[0]) / 1e9 - float(self._timing[0]["monotonic"][0])
+            else:
+                yield topic, part
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Whatever a damaged file makes the code within raise, as a `CorruptFile` of one line."""
     try:
-        content = _Content(path.read_bytes())
-        if not {"meta.json", "spec.json"} <= content.attachments.keys():
-            cut = content.truncated and content.attachments.keys() <= {"meta.json"}
-            raise CorruptFile(f"{path}: {'cut before its specs' if cut else 'not a log of robo_rl: it holds no specs'}")
-        return _assemble(path, content)
+        yield
     except OSError as error:
         raise CorruptFile(f"{path}: cannot be read: {error.strerror}") from error
-    except _BROKEN as error:
+    except BROKEN as error:
         raise CorruptFile(f"{path}: damaged: {' '.join(str(error).split()) or type(error).__name__}") from error
 
 
-class _Content:
-    """The records of a file: attachments, and by topic the payloads and log times of its messages."""
-
-    def __init__(self, data: bytes) -> None:
-        self.attachments: dict[str, bytes] = {}
-        self.payloads: dict[str, list[bytes]] = {}
-        self.times: dict[str, list[int]] = {}
-        self._topics: dict[int, str] = {}
-        self._handlers: dict[int, Callable[[bytes], None]] = {
-            Opcode.ATTACHMENT: self._attachment,
-            Opcode.CHANNEL: self._channel,
-            Opcode.CHUNK: self._chunk,
-        }
-        self.truncated = self._read(data)
-
-    def _read(self, data: bytes) -> bool:
-        """Read all whole records; whether the file ends before its footer."""
-        if data[: len(MAGIC)] != MAGIC[: len(data)]:
-            raise ValueError("not an MCAP file")
-        at = len(MAGIC)
-        while at + _RECORD.size <= len(data):
-            opcode, length = _RECORD.unpack_from(data, at)
-            start, at = at, at + _RECORD.size + length
-            if at > len(data):
-                return True
-            if opcode == Opcode.DATA_END:
-                return data[-len(MAGIC) :] != MAGIC
-            if opcode == Opcode.MESSAGE:
-                self._messages(data[start:at])
-            elif opcode in self._handlers:
-                self._handlers[opcode](data[start + _RECORD.size : at])
-        return True
-
-    def _attachment(self, body: bytes) -> None:
-        if zlib.crc32(body[:-4]) != int.from_bytes(body[-4:], "little"):
-            raise ValueError("an attachment fails its checksum")
-        attachment = Attachment.read(_stream(body))
-        self.attachments[attachment.name] = attachment.data
-
-    def _channel(self, body: bytes) -> None:
-        channel = Channel.read(_stream(body))
-        self._topics[channel.id] = channel.topic
-
-    def _chunk(self, body: bytes) -> None:
-        stream, length = get_chunk_data_stream(Chunk.read(_stream(body)), validate_crc=True)
-        self._messages(stream.read(length))
-
-    def _messages(self, records: bytes) -> None:
-        at = 0
-        while at < len(records):
-            opcode, length = _RECORD.unpack_from(records, at)
-            end = at + _RECORD.size + length
-            if opcode == Opcode.MESSAGE:
-                _, _, channel, _, time, _ = HEAD.unpack_from(records, at)
-                topic = self._topics[channel]
-                self.payloads.setdefault(topic, []).append(records[at + HEAD.size : end])
-                self.times.setdefault(topic, []).append(time)
-            elif opcode == Opcode.CHANNEL:
-                self._channel(records[at + _RECORD.size : end])
-            at = end
-
-
-def _stream(data: bytes) -> ReadDataStream:
-    return ReadDataStream(BytesIO(data))
-
-
-def _decode(payloads: list[bytes], feature: Feature) -> tuple[np.ndarray, np.ndarray]:
-    """Values (T, *shape) in the feature's dtype and stamps (T,) of a channel's messages."""
-    message, values, pixels = message_class(SIGNAL)(), [], []
-    name, _, wire = storage(feature)
-    stamps = np.empty(len(payloads))
-    for index, payload in enumerate(payloads):
-        message.ParseFromString(payload)
-        if name == "data":
-            pixels.append(message.data)
-        else:
-            values.extend(getattr(message, name))
-        stamps[index] = message.stamp
-    flat = np.frombuffer(b"".join(pixels), wire) if name == "data" else np.array(values, wire)
-    return flat.reshape(len(payloads), *feature.shape).astype(feature.dtype), stamps
-
-
-def _decode_steps(payloads: list[bytes]) -> dict[str, np.ndarray]:
-    message, columns = message_class(STEP)(), {name: [] for name in _STEP_DTYPES}
-    for payload in payloads:
-        message.ParseFromString(payload)
-        for name, column in columns.items():
-            column.append(getattr(message, name))
-    return {name: np.array(column, _STEP_DTYPES[name]) for name, column in columns.items()}
-
-
-def _assemble(path: Path, content: _Content) -> Log:
-    specs, meta = parse(content.attachments)
-    steps = _decode_steps(content.payloads.get("step", []))
-    ticks = len(steps["kind"])
-    columns, stamps = {}, {}
-    for topic, feature in signals(*specs).items():
-        payloads = content.payloads.get(topic, [])
-        if len(payloads) != ticks:
-            raise ValueError(f"{len(payloads)} messages on {topic}, {ticks} on step")
-        columns[topic], stamps[topic] = _decode(payloads, feature)
-    steps["time"] = np.array(content.times.get("step", []), np.float64) / 1e9
-    episodes = [
-        _episode(slice(start, stop), specs, steps, columns, stamps, {**meta, "path": str(path)})
-        for start, stop in _borders(steps["kind"], steps["tick"])
-    ]
-    return Log(path, meta, *specs, episodes, content.truncated, _texts(content), _timing(content))
-
-
-def _borders(kind: np.ndarray, tick: np.ndarray) -> list[tuple[int, int]]:
-    """(start, stop) of each run of ticks that begins with FIRST: up to LAST, or to where the episode breaks off."""
-    breaks = np.flatnonzero((kind == Kind.FIRST) | (kind == Kind.RESET) | (np.diff(tick, prepend=tick[:1]) > 1))
-    ends = np.union1d(breaks, np.flatnonzero(kind == Kind.LAST) + 1)
-    starts = np.flatnonzero(kind == Kind.FIRST)
-    after = np.searchsorted(ends, starts, side="right")
-    return [(int(s), int(ends[a]) if a < len(ends) else len(kind)) for s, a in zip(starts, after, strict=True)]
-
-
-def _episode(
-    at: slice,
-    specs: Specs,
-    steps: Mapping[str, np.ndarray],
-    columns: Mapping[str, np.ndarray],
-    stamps: Mapping[str, np.ndarray],
-    meta: Mapping[str, Any],
-) -> Episode:
-    fields = {name: steps[name][at] for name in ("reward", "discount", "kind", "success", "reason", "time")}
-    captured = {key: stamps[f"obs/{key}"][at] for key in specs.obs}
-    return Episode(
-        obs={key: columns[f"obs/{key}"][at] for key in specs.obs},
-        action=columns[COMMANDED][at],
-        extra={key: columns[action_topic(key)][at] for key in specs.extra},
-        applied=columns[APPLIED][at],
-        seed=int(steps["seed"][at.start]),
-        row=int(meta["row"]),
-        stamp={key: stamp for key, stamp in captured.items() if not np.isnan(stamp).all()},
-        meta=meta,
-        **fields,
-    )
-
-
-def _texts(content: _Content) -> list[Text]:
-    message, texts = message_class(LOG)(), []
-    for topic in TEXT_TOPICS:
-        for time, payload in zip(content.times.get(topic, []), content.payloads.get(topic, []), strict=True):
-            message.ParseFromString(payload)
-            level = message.DESCRIPTOR.enum_types_by_name["Level"].values_by_number[message.level].name
-            texts.append(Text(time / 1e9, topic, level, message.message))
-    return sorted(texts, key=lambda text: text.time)
-
-
-def _timing(content: _Content) -> dict[str, np.ndarray]:
-    message, names, rows = message_class(SIGNAL)(), [], []
-    for payload in content.payloads.get("timing", []):
-        message.ParseFromString(payload)
-        names = list(message.names)
-        rows.append(list(message.values))
-    return dict(zip(names, np.array(rows, np.float64).T, strict=True)) if rows else {}
+def texts(topic: str, messages: records.Messages) -> list[Text]:
+    """The lines of a text channel's messages."""
+    message, found = message_class(LOG)(), []
+    for time, payload in zip(messages.times, messages.payloads, strict=True):
+        message.ParseFromString(payload.tobytes())
+        level = message.DESCRIPTOR.enum_types_by_name["Level"].values_by_number[message.level].name
+        found.append(Text(float(time) / 1e9, topic, level, message.message))
+    return found

@@ -1,35 +1,37 @@
 """Recording: an observer of the loop that writes one MCAP file a row.
 
-The control tick only copies arrays; a thread of its own compresses and writes what has gathered every `FLUSH` seconds,
-so a stalled disk does not stall the robot and a killed process loses at most about that much.
+The control tick only copies arrays into a ring; a thread, or a process of its own, compresses and writes what has
+gathered every `FLUSH` seconds. So a stalled disk does not stall the robot, and a killed process loses at most about
+that much; a killed control loop whose recorder is a process of its own loses nothing.
 """
 
 from __future__ import annotations
 
-import queue
+import fcntl
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from robo_rl import random
 from robo_rl.errors import UserError
-from robo_rl.log.buffer import NANO, Moment, TickBuffer
-from robo_rl.log.header import Specs, attachments, complete
+from robo_rl.log.drain import Recording
+from robo_rl.log.header import Specs, complete
 from robo_rl.log.layout import Layout
-from robo_rl.log.mcap_file import McapFile, Text
+from robo_rl.log.process import RecorderProcess
+from robo_rl.log.ring import LONGEST_TEXT, NANO, Moment
 from robo_rl.log.schema import log_text
+from robo_rl.log.thread import RecorderThread
 from robo_rl.spec import Feature, Spec
 from robo_rl.types import NO_SEED, Action, Kind, Reason, Step
 
-FLUSH = 0.1  # [s], age at which ticks go to the disk
 CHUNK = 64 * 1024  # bytes of a row's chunk before compression
-BACKLOG = 64 * 1024 * 1024  # bytes that may wait for a slow disk
+BACKLOG = 32 * 1024 * 1024  # bytes that may wait for a slow disk
 PATIENCE = 5.0  # [s] a full backlog is waited for before recording stops
 
 
@@ -41,7 +43,7 @@ class Recorder:
     stamps.
 
     Args:
-        folder: created where needed; refused when it holds logs of this name.
+        folder: created where needed; refused when it holds logs of this name, or another recorder writes them.
         obs_spec, act_spec, extra_spec: what is logged; observation keys outside `obs_spec` are not.
         meta: stored in every file as JSON: task, robot, configuration, bundle, ...; its "name" (default "log") names
             the files.
@@ -50,6 +52,9 @@ class Recorder:
         fraction: share of episodes to log, chosen by a hash of the seed.
         messages: one text a row on what is wrong with it ("" where nothing is), logged to `safety` when it changes.
         timing: further named numbers of a tick [s] for the `timing` channel; always the same names.
+        realtime: rows of a loop that must not wait: a process of its own writes, and a tick that finds the backlog full
+            is left out and counted in `lost`. Elsewhere (None) a thread writes, and a full backlog is waited for.
+        report: told once, in one line, when recording stops early; control goes on.
 
     Raises:
         UserError: the folder cannot be written or holds such logs.
@@ -67,47 +72,44 @@ class Recorder:
         fraction: float = 1.0,
         messages: Callable[[], Sequence[str]] | None = None,
         timing: Callable[[], Mapping[str, float]] | None = None,
+        realtime: int | None = None,
+        report: Callable[[str], None] | None = None,
     ) -> None:
         self.folder, self.name = Path(folder), str(meta.get("name", "log"))
-        self._specs = Specs(obs_spec, act_spec, extra_spec)
+        self._specs, self._meta = Specs(obs_spec, act_spec, extra_spec), complete(meta, dt)
         self._fraction, self._messages, self._timing = fraction, messages, timing or dict
         self._rows: slice | np.ndarray = slice(None) if rows is None else np.asarray(rows, int)
-        self._layout = Layout(*self._specs, ("monotonic", "wall", *self._timing()))
-        self._meta = complete(meta, dt)
-        _prepare(self.folder, self.name)
+        self._realtime, self._report, self.lost = realtime is not None, report, 0
+        self._names = ("monotonic", "wall", *self._timing())
+        self._layout = Layout(*self._specs, self._names)
         self._start = time.time_ns() - time.monotonic_ns()  # [ns], of monotonic time zero
-        self._tick, self._n, self._closed = 0, 0, False
-        self._error: Exception | None = None
-        self._lock = threading.Lock()
-        self._full: queue.SimpleQueue[TickBuffer | None] = queue.SimpleQueue()
-        self._free: queue.SimpleQueue[TickBuffer] = queue.SimpleQueue()
-        self._files: dict[int, McapFile] = {}
-        self._thread: threading.Thread | None = None
+        self._tick, self._untold, self._closed, self._told = 0, 0, False, False
+        self._writer: RecorderThread | RecorderProcess | None = None
+        self._text_lock = threading.Lock()  # `event` may be called from another thread
+        self._lock = _claim(self.folder, self.name)
+        if realtime is not None:  # nothing is left to be done in the first tick
+            self._begin(realtime)
 
     def __call__(self, step: Step, action: Action) -> None:
         """Log one tick, (N, ...). Costs the tick a copy; never raises for the disk's sake."""
         if self._stopped:
             return
-        if self._thread is None:
+        if self._writer is None:
             self._begin(step.n)
         now = time.monotonic_ns()
         self._follow(step)
-        if self._keep.any():
+        if self._keep.any() and self._room():
             timing = [now / NANO, time.time(), *self._timing().values()]
             moment = Moment(self._keep, self._start + now, self._tick, self._episode, timing)
-            with self._lock:
-                self._current.add(step, action, self._rows, moment)
-                self._add_texts(step, moment)
-                if self._current.full:
-                    self._hand_over()
+            self._add_texts(step, moment)
+            self._ring.add(step, action, self._rows, moment)
         self._tick += 1
 
     def event(self, text: str, row: int = 0) -> None:
         """Put a text onto the `events` channel of a row, e.g. what a person decided."""
-        if self._thread is not None and not self._stopped:
-            with self._lock:
-                index = list(self._row_ids).index(row)
-                self._add_text("events", "INFO", text, index, self._start + time.monotonic_ns())
+        if self._writer is not None and not self._stopped:
+            index = list(self._row_ids).index(row)
+            self._add_text("events", "INFO", text, index, self._start + time.monotonic_ns())
 
     def close(self) -> None:
         """Write what is left, finish the files. May be called twice.
@@ -118,17 +120,13 @@ class Recorder:
         if self._closed:
             return
         self._closed = True
-        if self._thread is not None:
-            with self._lock:
-                self._full.put(self._current)
-                self._current = self._new_buffer()
-            self._full.put(None)
-            self._thread.join()
-        if isinstance(self._error, OSError):
-            reason = self._error.strerror or self._error
-            raise UserError(f"out={self.folder}: recording stopped early: {reason}") from self._error
-        if self._error is not None:
-            raise self._error
+        try:
+            if self._writer is not None:
+                self._writer.close()
+        finally:
+            _release(self._lock)
+        if self._writer is not None and self._ring.stopped:
+            raise UserError(f"out={self.folder}: recording stopped early: {self._ring.reason}")
 
     def __enter__(self) -> Recorder:
         return self
@@ -142,26 +140,28 @@ class Recorder:
 
     @property
     def _stopped(self) -> bool:
-        return self._closed or self._error is not None
+        """Whether nothing is recorded any more; tells so once."""
+        if self._closed or self._writer is None:
+            return self._closed
+        self._writer.look()
+        if self._ring.stopped and not self._told:
+            self._told = True
+            if self._report is not None:
+                self._report(f"{self.folder}: recording stopped: {self._ring.reason}")
+        return self._ring.stopped
 
     def _begin(self, n: int) -> None:
-        self._n = n
-        rows = np.arange(n)[self._rows]
-        self._row_ids, self._texts = rows, [""] * len(rows)
+        rows = self._row_ids = np.arange(n)[self._rows]
+        self._texts = [""] * len(rows)
         self._seed = np.full(len(rows), NO_SEED, np.int64)
         self._keep = np.zeros(len(rows), bool)
         self._kind = np.full(len(rows), Kind.RESET, np.uint8)
         self._episode = np.zeros(len(rows), np.uint64)
-        self._ticks = max(1, CHUNK // self._layout.template.size)
-        self._allowed = max(4, BACKLOG // (self._ticks * len(rows) * self._layout.template.size))
-        self._current = self._new_buffer()
-        self._free.put(self._new_buffer())
-        self._thread = threading.Thread(target=self._work, name="recorder", daemon=True)
-        self._thread.start()
-
-    def _new_buffer(self) -> TickBuffer:
-        self._allowed -= 1
-        return TickBuffer(self._layout, self._specs.obs, self._specs.extra, self._ticks, len(self._row_ids))
+        folder, ids = self.folder.absolute(), tuple(int(row) for row in rows)
+        recording = Recording(folder, self.name, self._specs, self._names, self._meta, ids, n, CHUNK)
+        slots = max(4, BACKLOG // max(1, self._layout.template.size * len(rows)))
+        self._writer = (RecorderProcess if self._realtime else RecorderThread)(self._layout, recording, slots)
+        self._ring = self._writer.ring
 
     def _follow(self, step: Step) -> None:
         """Follow the rows' episodes: which one it is, and whether it is logged."""
@@ -171,6 +171,33 @@ class Recorder:
         if not np.array_equal(seed, self._seed):
             chosen = random.uniform(seed, 0, random.stream("log"), 1)[:, 0] < self._fraction
             self._seed, self._keep = seed, chosen & (seed != NO_SEED)
+
+    def _room(self) -> bool:
+        """Whether a tick can be added; waits for a slow disk where that is allowed, but not for long."""
+        assert self._writer is not None
+        if self._realtime:
+            return self._room_now()
+        if 2 * self._ring.waiting > self._ring.slots:
+            self._writer.wake()
+        end = time.monotonic() + PATIENCE
+        while self._ring.full and not self._ring.stopped:
+            if time.monotonic() > end:
+                self._ring.stop("the disk is too slow")
+            self._writer.wake()
+            time.sleep(0.001)
+        return not self._ring.stopped
+
+    def _room_now(self) -> bool:
+        """Count a tick that has no room; say how many there were as soon as there is room again."""
+        if self._ring.full:
+            self.lost, self._untold = self.lost + 1, self._untold + 1
+            return False
+        if self._untold:
+            now, text = self._start + time.monotonic_ns(), f"{self._untold} ticks not recorded: the disk is too slow"
+            for index in range(len(self._row_ids)):
+                self._add_text("events", "WARNING", text, index, now)
+            self._untold = 0
+        return True
 
     def _add_texts(self, step: Step, moment: Moment) -> None:
         for index in np.flatnonzero(self._keep & self._started):
@@ -188,83 +215,34 @@ class Recorder:
                 self._texts[index] = text
 
     def _add_text(self, topic: str, level: str, text: str, index: int | np.intp, now: int) -> None:
-        record: Text = (self._layout.channel_id(topic), now, log_text(now, level, text, self.name))
-        self._current.texts.append((int(index), record))
-
-    def _hand_over(self) -> None:
-        """Send the current buffer to the disk and take a fresh one; wait for a slow disk, but not for long."""
-        self._full.put(self._current)
-        try:
-            self._current = self._free.get_nowait()
-            return
-        except queue.Empty:
-            if self._allowed > 0:
-                self._current = self._new_buffer()
-                return
-        try:
-            self._current = self._free.get(timeout=PATIENCE)
-        except queue.Empty:
-            self._error = OSError("the disk is too slow")
-
-    def _take_partial(self) -> TickBuffer | None:
-        with self._lock:
-            if self._current.empty or self._error is not None:
-                return None
-            partial = self._current
-            self._current = self._new_buffer() if self._free.empty() else self._free.get()
-            return partial
-
-    def _work(self) -> None:
-        """The writing thread."""
-        while True:
-            try:
-                buffer = self._full.get(timeout=FLUSH)
-                if buffer is None:
-                    break
-            except queue.Empty:
-                buffer = self._take_partial()
-            if buffer is not None:
-                self._guarded(lambda ready=buffer: self._write(ready))
-                buffer.clear()
-                self._free.put(buffer)
-        self._guarded(self._finish)
-
-    def _guarded(self, action: Callable[[], None]) -> None:
-        """Do it unless recording has stopped; an error stops it, and control goes on."""
-        try:
-            if self._error is None:
-                action()
-        except Exception as error:
-            self._error = error
-            for file in self._files.values():
-                file.close()
-
-    def _write(self, buffer: TickBuffer) -> None:
-        buffer.seal()
-        for index, row in enumerate(self._row_ids):
-            records, times, texts = buffer.chunk(index)
-            if len(records) or texts:
-                if row not in self._files:
-                    self._files[row] = self._open(int(row))
-                self._files[row].add(records, times, texts)
-
-    def _open(self, row: int) -> McapFile:
-        header = attachments(self._specs, {**self._meta, "row": row, "n": self._n})
-        path = self.folder / f"{self.name}-row{row:03d}.mcap"
-        return McapFile(path, self._layout, header, time.time_ns())
-
-    def _finish(self) -> None:
-        for file in self._files.values():
-            file.finish()
-            file.close()
+        payload = log_text(now, level, text, self.name)
+        if len(payload) > LONGEST_TEXT:
+            kept = text.encode()[: len(text.encode()) - (len(payload) - LONGEST_TEXT) - 8]
+            payload = log_text(now, level, kept.decode(errors="ignore"), self.name)
+        with self._text_lock:
+            self._ring.add_text(int(index), (self._layout.channel_id(topic), now, payload))
 
 
-def _prepare(folder: Path, name: str) -> None:
+def _claim(folder: Path, name: str) -> IO[str]:
+    """The lock of the folder's logs of this name. It goes with the process that holds it, so a kill leaves none."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
+        lock = (folder / f".{name}.lock").open("w")
     except OSError as error:
         raise UserError(f"out={folder}: cannot be written: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise UserError(f"out={folder}: another recorder writes there; choose another folder") from error
     if next(folder.glob(f"{name}-row*.mcap"), None) is not None:
+        _release(lock)
         raise UserError(f"out={folder}: already holds logs, which are never overwritten; choose another folder")
+    return lock
+
+
+def _release(lock: IO[str]) -> None:
+    Path(lock.name).unlink(missing_ok=True)
+    lock.close()

@@ -1,0 +1,129 @@
+"""A 500 Hz loop and its recorder's process are killed (SIGKILL) at random moments: how much of the log is lost.
+
+Killing the loop must lose nothing that it had recorded, and leave a file with its index; killing the recorder may lose
+at most 0.3 s, and the loop must go on. Every file is recovered, too, and read with the stock reader.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mcap.reader import make_reader
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.command import number, require_used
+from benchmarks.logging_cost import ACT, EXTRA, OBS, RATE, ticks
+from benchmarks.rows import measured_on
+from robo_rl.app.runs import write_json
+from robo_rl.clock import Deadline
+from robo_rl.errors import UserError
+from robo_rl.log.process import RecorderProcess
+from robo_rl.log.reader import read_log
+from robo_rl.log.recorder import Recorder
+from robo_rl.log.recover import recover
+
+ALLOWED = {"control": 2 / RATE, "recorder": 0.3}  # [s]
+SETTLE = 120.0  # [s] a process may take to begin its file, or to finish that of a killed loop
+LONGEST = 2.0  # [s] from the first tick to the kill
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One kill: `loss_s` from the last readable tick to the last one before the kill."""
+
+    killed: str
+    delay_s: float
+    loss_s: float
+    whole: bool  # the file has its end
+    went_on: bool  # the loop did, where the recorder was killed
+    messages: int  # that the stock reader finds in the recovered copy
+
+    @property
+    def ok(self) -> bool:
+        return self.loss_s <= ALLOWED[self.killed] and self.went_on and self.messages > 0
+
+
+def loop(folder: str) -> None:
+    """The process that is killed: records at 500 Hz and prints the recorder's process, then each tick's time."""
+    deadline, stream = Deadline(1 / RATE), ticks()
+    recorder = Recorder(folder, OBS, ACT, EXTRA, {}, 1 / RATE, realtime=1)
+    assert isinstance(recorder._writer, RecorderProcess)
+    print(recorder._writer.pid, flush=True)
+    while True:
+        deadline.wait()
+        recorder(*next(stream))
+        print(time.monotonic(), flush=True)
+
+
+def trial(folder: Path, killed: str, delay: float) -> Trial:
+    """Start a loop, kill it or its recorder `delay` seconds after the log's first bytes, and look at what is left."""
+    command, log = [sys.executable, "-m", "benchmarks.logging_kill", str(folder)], folder / "log-row000.mcap"
+    with (folder.with_suffix(".txt")).open("w+") as output, subprocess.Popen(command, stdout=output) as process:
+        try:
+            _wait(lambda: log.exists() and log.stat().st_size > 0)
+            time.sleep(delay)
+            lines = Path(output.name).read_text().splitlines()
+            os.kill(process.pid if killed == "control" else int(lines[0]), signal.SIGKILL)
+            at = time.monotonic()
+            time.sleep(0.2)
+            went_on = killed == "control" or float(Path(output.name).read_text().split("\n")[-2]) > at + 0.1
+        finally:
+            process.kill()
+    before = [float(line) for line in Path(output.name).read_text().split("\n")[1:-1] if float(line) <= at]
+    if killed == "control":
+        _wait(lambda: not read_log(log).truncated)
+    found = read_log(log)
+    recover(log, folder / "copy.mcap")
+    with (folder / "copy.mcap").open("rb") as file:
+        messages = sum(1 for _ in make_reader(file).iter_messages(topics=["step"]))
+    loss = max(0.0, before[-1] - float(found.timing["monotonic"][-1]))
+    return Trial(killed, delay, loss, not found.truncated, went_on, messages)
+
+
+def _wait(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + SETTLE
+    while not condition():
+        if time.monotonic() > end:
+            raise UserError(f"killrecorder: nothing happened for {SETTLE:g} s")
+        time.sleep(0.02)
+
+
+def main(keys: dict[str, str], root: Path) -> int:
+    """`killrecorder times=150 seed=1`: print a table, write kill_recorder.json; 1 when too much was lost."""
+    times, seed = int(number(keys, "times", 150)), int(number(keys, "seed", 1))
+    require_used(keys, "times", "seed")
+    draw, found = random.Random(seed), []
+    for index in range(2 * times):
+        with tempfile.TemporaryDirectory() as folder:
+            killed = ("control", "recorder")[index % 2]
+            found.append(trial(Path(folder) / "log", killed, draw.uniform(0.0, LONGEST)))
+    Console().print(_table(found))
+    trials = [asdict(one) | {"ok": one.ok} for one in found]
+    write_json(root / "kill_recorder.json", {"machine": measured_on(), "trials": trials})
+    print(root / "kill_recorder.json")
+    return 0 if all(one.ok for one in found) else 1
+
+
+def _table(found: Sequence[Trial]) -> Table:
+    table = Table(title=f"kill -9 at {RATE:g} Hz", title_justify="left")
+    for column in ("killed", "times", "ok", "largest loss [s]", "files with their end"):
+        table.add_column(column)
+    for killed in ALLOWED:
+        some = [one for one in found if one.killed == killed]
+        worst, whole = max(one.loss_s for one in some), sum(one.whole for one in some)
+        table.add_row(killed, str(len(some)), str(sum(one.ok for one in some)), f"{worst:.3f}", str(whole))
+    return table
+
+
+if __name__ == "__main__":
+    loop(sys.argv[1])

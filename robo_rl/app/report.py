@@ -1,0 +1,180 @@
+"""`robo-rl report`: runs and logs on one HTML page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from robo_rl.app import runs, session
+from robo_rl.app.video import data_uri
+from robo_rl.errors import UserError
+from robo_rl.evaluate import curves, page
+from robo_rl.evaluate.compare import compare
+from robo_rl.evaluate.gather import Source, differences, gather
+from robo_rl.evaluate.machine import describe_machine
+from robo_rl.evaluate.plots import Plot, png
+from robo_rl.log.episode import Episode
+from robo_rl.log.reader import LogStream
+
+MOST_PAIRS = 15
+CADENCE = ("rate_hz", "wake_p50_us", "wake_p99_us", "wake_max_us", "deadline_misses")
+
+
+def main(config: DictConfig) -> None:
+    """Write `out`/report.html, `out`/plots/*.png and `out`/result.json."""
+    if config.inputs is None:
+        raise UserError("inputs=: report needs run folders or logs, a list or a glob")
+    if config.episodes < 0:
+        raise UserError(f"episodes={config.episodes}: must not be negative")
+    sources = gather(runs.values(config.inputs))
+    out = runs.new_folder(config, "report")
+    charts = {"Learning": curves.learning_curves(sources), "Success rates": curves.success_rates(sources)}
+    charts["Replay"] = [plot for source in sources for plot in curves.error_plots(_errors(source))]
+    shown = _failures_first(sources, config.episodes)
+    html = page.page(str(config.title), {**_sections(sources, charts), "Episodes": page.browser(shown)})
+    runs.write_text(out / "report.html", html)
+    every = [plot for part in charts.values() for plot in part]
+    every += [plot for episode in shown for plot in episode.plots]
+    pictures = _pictures(every, out / "plots") if config.png else 0
+    result = {"inputs": [str(source.folder) for source in sources], "plots": len(every), "pictures": pictures}
+    result |= {"episodes": len(shown), "bytes": len(html.encode()), "machine": describe_machine()}
+    runs.write_json(out / "result.json", result)
+    session.show("report", [("runs", len(sources)), ("plots", len(every)), ("page", out / "report.html")])
+
+
+def _sections(sources: list[Source], charts: dict[str, list[Plot]]) -> dict[str, str]:
+    drawn = {name: page.plots(found) for name, found in charts.items()}
+    return {
+        "Success": page.table(*_success(sources)) + drawn.pop("Success rates"),
+        **drawn,
+        "Differences": page.table(*_pairs(sources)),
+        "Cadence": page.table(*_cadence(sources)),
+        "Tracking": page.table(*_tracking(sources)),
+        "Guard events": page.table(*_guard(sources)),
+        "Configuration differences": page.table(*_configuration(sources)),
+    }
+
+
+Table = tuple[Sequence[str], list[list[Any]]]
+
+
+def _success(sources: list[Source]) -> Table:
+    columns = (
+        "run",
+        "task",
+        "robot",
+        "episodes",
+        "success",
+        "95 % interval",
+        "time to success [s]",
+        "length",
+        "machine",
+    )
+    rows = []
+    for source in sources:
+        about = source.about
+        if "episodes" in about and "success_rate" in about:
+            interval = f"{about['ci_low']:.1%} to {about['ci_high']:.1%}" if "ci_low" in about else ""
+            keys = ("time_to_success_s", "episode_length_mean", "machine")
+            where = [about.get("task"), about.get("robot"), about["episodes"]]
+            rate = session.percent(about["success_rate"])
+            rows.append([source.name, *where, rate, interval, *(about.get(key) for key in keys)])
+    return (*columns, "machine"), rows
+
+
+def _pairs(sources: list[Source]) -> Table:
+    """Later runs against earlier ones of the same task."""
+    columns = ("run", "against", "episodes", "how", "difference", "95 % interval", "Cohen's h")
+    rows = []
+    for one, two in combinations([source for source in sources if source.rows], 2):
+        found = compare(one.rows, two.rows) if one.about.get("task") == two.about.get("task") else None
+        if found is not None and len(rows) < MOST_PAIRS:
+            how, by = "paired by seed" if found["paired"] else "unpaired", found["difference"]
+            interval = f"{by['ci_low']:+.1%} to {by['ci_high']:+.1%}"
+            effect = f"{found['effect_size_cohens_h']:+.2f}"
+            episodes = " / ".join(map(str, found["episodes"]))
+            rows.append([two.name, one.name, episodes, how, f"{by['mean']:+.1%}", interval, effect])
+    return columns, rows
+
+
+def _cadence(sources: list[Source]) -> Table:
+    rows = []
+    for source in sources:
+        measured = source.measured.get("cadence", {})
+        about = {**measured, **{key: source.result[key] for key in CADENCE if key in source.result}}
+        if about.get("wake_p50_us") is not None:
+            rows.append([source.name, about.get("ticks"), *(about.get(key) for key in CADENCE)])
+    columns = ("run", "ticks", "rate [Hz]", "wake-up p50 [us]", "p99 [us]", "largest [us]", "missed deadlines")
+    return columns, rows
+
+
+def _tracking(sources: list[Source]) -> Table:
+    rows = [
+        [source.name, joint, error["rms"], error["max"]]
+        for source in sources
+        for joint, error in source.measured.get("tracking", {}).items()
+    ]
+    return ("run", "joint", "rms error", "largest error"), rows
+
+
+def _guard(sources: list[Source]) -> Table:
+    rows = [
+        [source.name, count, text]
+        for source in sources
+        for text, count in source.measured.get("guard_events", {}).get("texts", {}).items()
+    ]
+    return ("run", "times", "what"), rows
+
+
+def _configuration(sources: list[Source]) -> Table:
+    found = differences(sources)
+    names = [source.name for source in sources if source.config]
+    return ("key", *names), [[key, *values] for key, values in found.items()]
+
+
+def _errors(source: Source) -> dict[str, Any]:
+    with suppress(OSError, ValueError):
+        return dict(json.loads((source.folder / "errors.json").read_text()))
+    return {}
+
+
+def _failures_first(sources: list[Source], most: int) -> list[page.Shown]:
+    """Episodes for the browser."""
+    if not most:
+        return []
+    found = [item for source in sources for item in _episodes(source, most)]
+    return [shown for _, shown in sorted(found, key=lambda item: item[0])][:most]
+
+
+def _episodes(source: Source, most: int) -> Iterator[tuple[bool, page.Shown]]:
+    """Whether it succeeded, and the episode; the video shows row 0, episode after episode."""
+    wanted = sorted(source.rows, key=lambda row: row["success"] is not False)[:most]
+    seeds, video = {row["seed"] for row in wanted}, data_uri(source.video) if source.video else ""
+    for path in source.logs:
+        with LogStream(path) as log:
+            dt, start = float(log.meta["dt"]), 0.0
+            for episode in log:
+                if episode.complete and episode.seed in seeds:
+                    filmed = video if episode.row == 0 else ""
+                    yield episode.succeeded, _shown(source, episode, dt, start, filmed)
+                start += len(episode) * dt
+
+
+def _shown(source: Source, episode: Episode, dt: float, start: float, video: str) -> page.Shown:
+    outcome = "success" if episode.succeeded else "no success"
+    name = f"{source.name}: seed {episode.seed}, {outcome}"
+    return page.Shown(name, curves.episode_plots(episode, dt), (len(episode) - 1) * dt, start, video)
+
+
+def _pictures(plots: Sequence[Plot], folder: Path) -> int:
+    folder.mkdir()
+    for index, plot in enumerate(plots):
+        name = "".join(letter if letter.isalnum() else "-" for letter in plot.title.lower())
+        png(plot, folder / f"{index:03d}-{name}.png")
+    return len(plots)
