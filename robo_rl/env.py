@@ -120,11 +120,15 @@ class RigEnv(Env):
         observed = self._observe()
         verdict = self.task.judge(observed[0], self._applied)
         self._tick[live] += 1
-        timeout = self._tick >= self.limit
         condition = self.rig.condition
         broken = condition != Reason.RUNNING
+        ended = live & (verdict.terminal | (self._tick >= self.limit) | broken)
+        if first is None and live.all() and not ended.any():  # as in most ticks, nothing begins and nothing ends
+            self._kind[:] = Kind.MID
+            reward, reason = verdict.reward.astype(np.float32), verdict.reason.astype(np.uint8)
+            success, discount = verdict.success.astype(np.int8), np.ones(self.n, np.float32)
+            return self._step(observed, reward, discount, success, first, reason)
         reason = np.where(broken, condition, verdict.reason)
-        ended = live & (verdict.terminal | timeout | broken)
         if (verdict.terminal & live & (reason == Reason.RUNNING)).any():
             raise ValueError(f"task {self.task.name}: a terminal verdict needs a reason")
         reason = np.where(ended & (reason == Reason.RUNNING), Reason.TIMEOUT, reason)

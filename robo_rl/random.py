@@ -25,10 +25,9 @@ def stream(name: str) -> int:
 
 def bits(seeds: np.ndarray, tick: np.ndarray | int, stream_id: int, count: int) -> np.ndarray:
     """(N, count) uint64 for seeds (N,) and ticks (N,) or one tick."""
-    with np.errstate(over="ignore"):
-        key = np.asarray(seeds).astype(np.int64).view(np.uint64) * _GOLDEN + np.uint64(stream_id)
-        key = _mix(_mix(key) + np.asarray(tick).astype(np.uint64) * _GOLDEN)
-        return _mix(key[:, None] + np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN)
+    key = np.asarray(seeds).astype(np.int64).view(np.uint64) * _GOLDEN + np.uint64(stream_id)
+    key = _mix(_mix(key) + np.atleast_1d(tick).astype(np.uint64) * _GOLDEN)  # arrays wrap around without a warning
+    return _mix(key[:, None] + np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN)
 
 
 def uniform(seeds: np.ndarray, tick: np.ndarray | int, stream_id: int, count: int) -> np.ndarray:

@@ -91,8 +91,10 @@ class SimRig(Rig):
 
     @property
     def condition(self) -> np.ndarray:
-        condition = np.where(self._faults(), Reason.FAULT, Reason.RUNNING)
-        return np.where(self.world.diverged, Reason.DIVERGED, condition).astype(np.uint8)
+        condition, faults = np.full(self.n, Reason.RUNNING, np.uint8), self._faults()
+        condition[faults] = Reason.FAULT
+        condition[self.world.diverged] = Reason.DIVERGED
+        return condition
 
     @property
     def messages(self) -> list[str]:
