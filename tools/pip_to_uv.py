@@ -7,13 +7,14 @@ import shlex
 import subprocess
 import sys
 
-VARIABLES = {
-    "find-links": "UV_FIND_LINKS",
-    "index-url": "UV_DEFAULT_INDEX",
-    "extra-index-url": "UV_INDEX",
-    "cert": "SSL_CERT_FILE",
-    "default-timeout": "UV_HTTP_TIMEOUT",
-}
+OTHER_NAMES = {"cert": "SSL_CERT_FILE", "default-timeout": "UV_HTTP_TIMEOUT"}
+
+
+def variable(option: str) -> str | None:
+    """uv's variable for a pip option. Where packages are looked for, uv knows by pip's own name."""
+    if option == "find-links" or "index-" in option:
+        return "UV_" + option.upper().replace("-", "_")
+    return OTHER_NAMES.get(option)
 
 
 def settings() -> dict[str, str]:
@@ -29,12 +30,12 @@ def settings() -> dict[str, str]:
 
 
 def main() -> None:
-    found = settings()
-    for option, variable in VARIABLES.items():
-        if found.get(option):
-            separator = "," if option == "find-links" else " "
-            print(f"export {variable}={shlex.quote(separator.join(found[option].split()))}")
-    if "extra-index-url" in found:  # pip looks at every index; uv by default stops at the first that has the name
+    found = {option: value for option, value in settings().items() if value and variable(option)}
+    for option, value in found.items():
+        separator = "," if option == "find-links" else " "
+        print(f"export {variable(option)}={shlex.quote(separator.join(value.split()))}")
+    if any(option.startswith("extra-") for option in found):
+        # pip looks at every index; uv by default stops at the first that has the name
         print("export UV_INDEX_STRATEGY=unsafe-best-match")
 
 
