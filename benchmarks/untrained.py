@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
+from policies.actors import Actor, Critic, Features, ResidualHead
 from policies.bundle import Bundle
-from policies.networks import ChunkNet, Critic, Features, Inputs, Normalise, ResidualHead, like_pairs
+from policies.networks import ChunkNet, Inputs, Normalise, like_pairs
 from robo_rl.app.build import make_env, scenario
 from robo_rl.app.compose import compose
 from robo_rl.data.replay import Replay
@@ -19,6 +20,7 @@ from robo_rl.learn.residual import ResidualConfig, ResidualLearner
 from robo_rl.spec import Feature, Spec
 from robo_rl.types import Action, Kind, Reason, Step, Success
 
+TASK = "so101/insert_peg"  # the command line's default
 HORIZON, EXECUTE = 16, 8  # configs/policy/mlp.yaml
 PLANNER = (256, 256, 256)
 HIDDEN = (256, 256)  # configs/learner/residual.yaml
@@ -27,14 +29,14 @@ LENGTH = 150  # [ticks] of a made-up episode
 
 
 @functools.cache
-def config() -> DictConfig:
-    """The command line's defaults: task so101/insert_peg on so101_sim."""
-    return compose("evaluate", [])
+def config(task: str = TASK) -> DictConfig:
+    """The command line's defaults for a task on its own robot."""
+    return compose("evaluate", [f"task={task}"])
 
 
-def task_env(n: int) -> RigEnv:
-    """N rows of the default task."""
-    env = make_env(config().task, config().robot, n)
+def task_env(n: int, task: str = TASK) -> RigEnv:
+    """N rows of a task."""
+    env = make_env(config(task).task, config(task).robot, n)
     assert isinstance(env, RigEnv)
     return env
 
@@ -55,16 +57,11 @@ def make_bundle(seed: int = 0) -> Bundle:
     around = Normalise(torch.tensor(HOME), torch.full((actions,), 0.05))
     network = ChunkNet(_inputs(obs_spec), around, HORIZON, PLANNER).requires_grad_(False)
     bundle = Bundle(obs_spec, act_spec, network, EXECUTE, meta=scenario(config()) | {"env_steps_trained": 0})
-    bundle.features = Features(_inputs(obs_spec), Normalise(torch.zeros(actions), torch.ones(actions)))
+    features = Features(_inputs(obs_spec), Normalise(torch.zeros(actions), torch.ones(actions)))
     low, high = (torch.from_numpy(np.array(bound)) for bound in (act_spec.low, act_spec.high))
-    bundle.head = ResidualHead(feature_size(bundle), HIDDEN, torch.full((actions,), 0.05), low, high)
+    size = features.size(bundle.policy_for("base").extra_spec.vector_size)
+    bundle.actor = Actor(features, ResidualHead(size, HIDDEN, torch.full((actions,), 0.05), low, high))
     return bundle
-
-
-def feature_size(bundle: Bundle) -> int:
-    """Width of what critic and correction see."""
-    assert bundle.features is not None
-    return bundle.features.size(bundle.policy_for("base").extra_spec.vector_size)
 
 
 def save_bundle(folder: Path) -> Path:
@@ -76,9 +73,11 @@ def save_bundle(folder: Path) -> Path:
 def make_learner(heads: int) -> ResidualLearner:
     """A residual learner of the default size whose actor learns."""
     bundle = make_bundle()
-    assert bundle.features is not None and bundle.head is not None
-    critic = Critic(feature_size(bundle), bundle.act_spec.size, HIDDEN, heads, torch.Generator().manual_seed(1))
-    learner = ResidualLearner(bundle.features, bundle.head, critic, ResidualConfig(), 2, "cpu")
+    assert bundle.actor is not None
+    features, head, actions = bundle.actor.features, bundle.actor.head, bundle.act_spec.size
+    size = features.size(bundle.policy_for("base").extra_spec.vector_size)
+    critic = Critic(size, actions, HIDDEN, heads, torch.Generator().manual_seed(1))
+    learner = ResidualLearner(features, head, critic, ResidualConfig(), 2, "cpu")
     learner.actor_enabled = True
     return learner
 

@@ -21,9 +21,10 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import nn
 
+from policies.actors import Actor, empty_actor
 from policies.cloned import ClonedPlanner
 from policies.compose import Chunked, Noise, Residual
-from policies.networks import ChunkNet, Features, Inputs, Normalise, ResidualHead, like_pairs
+from policies.networks import ChunkNet, Inputs, Normalise, like_pairs
 from robo_rl.errors import CorruptFile, UnknownName, UserError
 from robo_rl.policy import Policy
 from robo_rl.spec import Feature, Spec, require_equal
@@ -33,17 +34,16 @@ FORMAT = 1
 
 @dataclass
 class Bundle:
-    """A base policy, perhaps with a residual, and the specs it fits.
+    """A base policy, perhaps with an actor learned on it, and the specs it fits.
 
-    `residual` is None for a base alone. `meta` holds what it was trained on (task, robot, seeds, results).
+    `actor` is None for a base alone. `meta` holds what it was trained on (task, robot, seeds, results).
     """
 
     obs_spec: Spec
     act_spec: Feature
     network: ChunkNet
     execute: int
-    features: Features | None = None
-    head: ResidualHead | None = None
+    actor: Actor | None = None
     meta: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -52,7 +52,7 @@ class Bundle:
 
     @property
     def uses(self) -> tuple[str, ...]:
-        return ("base",) if self.head is None else ("residual", "base")
+        return ("base",) if self.actor is None else ("residual", "base")
 
     def policy_for(self, use: str = "", noise: Noise | None = None) -> Policy:
         """A fresh policy: `use` "residual" or "base" ("" is the best the bundle has)."""
@@ -62,8 +62,8 @@ class Bundle:
         base = Chunked(ClonedPlanner(self.network, self.obs_spec), self.execute, self.act_spec)
         if use == "base":
             return base
-        assert self.features is not None and self.head is not None
-        return Residual(base, self.features, self.head, self.obs_spec, noise)
+        assert self.actor is not None
+        return Residual(base, self.actor.eval(), self.obs_spec, noise)
 
     def require(self, obs_spec: Spec, act_spec: Feature, where: str) -> None:
         """Raise `SpecMismatch` with the difference unless the bundle fits these specs."""
@@ -71,9 +71,8 @@ class Bundle:
         require_equal(have, Spec({**obs_spec, "action": act_spec}), f"the bundle does not fit {where}")
 
     def to(self, device: str) -> Bundle:
-        for module in (self.network, self.features, self.head):
-            if module is not None:
-                module.to(device)
+        for module in _modules(self).values():
+            module.to(device)
         return self
 
     def save(self, folder: str | Path) -> None:
@@ -91,7 +90,7 @@ class Bundle:
                 "hidden": _hidden(self.network.body),
                 "relative_to": self.network.relative_to,
             },
-            "residual": None if self.head is None else {"hidden": _hidden(self.head.body)},
+            "residual": None if self.actor is None else self.actor.config(),
             "meta": self.meta,
         }
         files = {"weights.safetensors": weights, "policy.json": json.dumps(data, indent=1).encode()}
@@ -149,10 +148,7 @@ def _read(place: Path) -> Bundle:
     network = ChunkNet(inputs(), _identity(actions), base["horizon"], base["hidden"], relative_to=base["relative_to"])
     bundle = Bundle(obs_spec, act_spec, network, base["execute"], meta=data["meta"])
     if data["residual"] is not None:
-        bundle.features = Features(inputs(), _identity(actions))
-        extra = actions * base["execute"] + 1
-        zeros = torch.zeros(actions)
-        bundle.head = ResidualHead(bundle.features.size(extra), data["residual"]["hidden"], zeros, zeros, zeros)
+        bundle.actor = empty_actor(data["residual"], inputs(), _identity(actions), actions * base["execute"] + 1)
     tensors = load_tensors(weights)
     for name, module in _modules(bundle).items():
         own = {key.removeprefix(name + "."): value for key, value in tensors.items() if key.startswith(name + ".")}
@@ -165,8 +161,8 @@ def _identity(size: int) -> Normalise:
 
 
 def _modules(bundle: Bundle) -> dict[str, nn.Module]:
-    modules = {"base": bundle.network, "features": bundle.features, "head": bundle.head}
-    return {name: module for name, module in modules.items() if module is not None}
+    parts = {} if bundle.actor is None else dict(bundle.actor.named_children())
+    return {"base": bundle.network, **parts}
 
 
 def _tensors(bundle: Bundle) -> dict[str, torch.Tensor]:

@@ -7,8 +7,8 @@ from typing import Protocol
 
 import numpy as np
 
+from policies.actors import Actor
 from policies.lean import Network
-from policies.networks import Corrected, Features, ResidualHead
 from robo_rl import random
 from robo_rl.policy import Planner, Policy
 from robo_rl.spec import Feature, Spec
@@ -75,7 +75,9 @@ class Chunked(Policy):
 
 
 class Noise(Protocol):
-    """Exploration in units of the residual's bound."""
+    """Exploration in units of the residual's bound; `std` may be changed between episodes."""
+
+    std: float
 
     def reset(self, where: np.ndarray, seeds: np.ndarray) -> None: ...
 
@@ -121,37 +123,65 @@ class HeldNoise:
         self._seed, self._tick = np.array(state["noise_seed"]), np.array(state["noise_tick"])
 
 
-class Residual(Policy):
-    """base + bounded correction. The sum is `ResidualHead.executed`, which the learner calls too."""
+class WhiteNoise(HeldNoise):
+    """Gaussian noise drawn anew every tick, the same for all rows: what TD3 and SAC explore with."""
 
-    def __init__(
-        self,
-        base: Policy,
-        features: Features,
-        head: ResidualHead,
-        obs_spec: Spec,
-        noise: Noise | None = None,
-    ) -> None:
+    def __call__(self) -> np.ndarray:
+        noise = random.normal(self._seed, self._tick, random.stream("explore"), self.size)
+        self._tick += 1
+        return self.std * noise
+
+
+class UniformNoise(HeldNoise):
+    """Uniform in +-`std`, drawn anew every tick: a random policy's."""
+
+    def __call__(self) -> np.ndarray:
+        noise = 2 * random.uniform(self._seed, self._tick, random.stream("explore"), self.size) - 1
+        self._tick += 1
+        return self.std * noise
+
+
+class Residual(Policy):
+    """A base under an actor that corrects it. The sum is `Head.executed`, which the learner calls too.
+
+    The base runs along, whatever the actor makes of it: its action, chunk and phase ride in `extra`.
+
+    `share` is the probability, a tick, that the actor is asked at all; it grows during training where the correction
+    is let in progressively (Policy Decorator, arXiv 2412.13630).
+    """
+
+    def __init__(self, base: Policy, actor: Actor, obs_spec: Spec, noise: Noise | None = None) -> None:
         self.base, self.obs_spec, self.noise = base, obs_spec, noise
         self.extra_spec = base.extra_spec
-        self._network = Network(Corrected(features, head))
-        self._silence = np.zeros((1, len(head.bound)), np.float32)
+        self.share = 1.0
+        self._network = Network(actor)
+        self._silence = np.zeros((1, len(actor.head.bound)), np.float32)
+        self._seed, self._tick = np.zeros(0, np.int64), np.zeros(0, np.int64)
 
     def reset(self, where: np.ndarray, seeds: np.ndarray) -> None:
         self.base.reset(where, seeds)
         if self.noise is not None:
             self.noise.reset(where, seeds)
+        if len(where) != len(self._seed):
+            self._seed, self._tick = (np.zeros(len(where), np.int64) for _ in range(2))
+        self._seed[where], self._tick[where] = seeds[where], 0
 
     def act(self, obs: Obs) -> Action:
         action = self.base.act(obs)
         noise = self._silence if self.noise is None else self.noise().astype(np.float32)
         value = self._network(self.obs_spec.pack(obs), self.extra_spec.pack(action.extra), noise)
+        if self.share < 1.0:
+            asked = random.uniform(self._seed, self._tick, random.stream("share"), 1) < self.share
+            value = np.where(asked, value, action.extra["base_action"])
+        self._tick += 1
         return Action(value, action.extra)
 
     def state(self) -> dict[str, np.ndarray]:
-        return self.base.state() | ({} if self.noise is None else self.noise.state())
+        own = {"share_seed": self._seed.copy(), "share_tick": self._tick.copy()}
+        return self.base.state() | own | ({} if self.noise is None else self.noise.state())
 
     def load(self, state: Mapping[str, np.ndarray]) -> None:
         self.base.load(state)
+        self._seed, self._tick = np.array(state["share_seed"]), np.array(state["share_tick"])
         if self.noise is not None:
             self.noise.load(state)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 ROWS = 2  # up to so many rows NumPy is faster
@@ -31,12 +32,28 @@ def _layer_norm(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, eps: float)
     return centred / np.sqrt(variance + eps) * weight + bias
 
 
+def _normalised(x: np.ndarray, shape: tuple[int]) -> np.ndarray:
+    """LayerNorm without gain and shift over the last axis."""
+    centred = x - np.add.reduce(x, -1, keepdims=True) / shape[0]
+    return centred / np.sqrt(np.add.reduce(centred * centred, -1, keepdims=True) / shape[0] + np.float32(1e-5))
+
+
+def _expand(x: np.ndarray, heads: int, *kept: int) -> np.ndarray:
+    return np.broadcast_to(x, (heads, *x.shape[-len(kept) :]))
+
+
 FUNCTIONS: Mapping[Any, Callable[..., Any]] = {
     **{f: f for f in (operator.add, operator.sub, operator.mul, operator.truediv, operator.floordiv)},
-    **{f: f for f in (operator.getitem, getattr)},
+    **{f: f for f in (operator.getitem, operator.gt, getattr)},
     torch.cat: np.concatenate,
     torch.tanh: np.tanh,
+    torch.exp: np.exp,
     torch.clamp: _clamp,
+    torch.where: np.where,
+    torch.zeros_like: np.zeros_like,
+    torch.baddbmm: lambda bias, x, weight: bias + x @ weight,
+    F.relu_: lambda x: np.maximum(x, np.float32(0)),
+    torch.layer_norm: _normalised,
 }
 METHODS: Mapping[str, Callable[..., Any]] = {
     "clamp": _clamp,
@@ -45,6 +62,9 @@ METHODS: Mapping[str, Callable[..., Any]] = {
     "mul": operator.mul,
     "div": operator.truediv,
     "reshape": lambda x, *shape: x.reshape(shape),
+    "expand": _expand,
+    "squeeze": np.squeeze,
+    "mean": np.mean,
     "flatten": lambda x, start: x.reshape(*x.shape[:start], -1),
 }
 
@@ -139,11 +159,17 @@ def _layer(module: nn.Module) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """A layer of PyTorch's own, and its arguments behind the input."""
     if isinstance(module, nn.ReLU):
         return np.maximum, (np.float32(0),)
+    if isinstance(module, nn.Dropout):
+        return _same, ()
     if isinstance(module, nn.Linear):
         return _linear, (module.weight, module.bias)
     if isinstance(module, nn.LayerNorm):
         return _layer_norm, (module.weight, module.bias, np.float32(module.eps))
     raise TypeError(f"{type(module).__name__}: not translated")
+
+
+def _same(x: np.ndarray) -> np.ndarray:
+    return x
 
 
 def _tuple(*parts: Any) -> tuple[Any, ...]:

@@ -83,11 +83,15 @@ def like_pairs(spec: Spec) -> Tensor:
     return torch.tensor(pairs, dtype=torch.long).reshape(-1, 2)
 
 
-def mlp(sizes: Sequence[int], out: int) -> nn.Sequential:
-    """Linear, LayerNorm, ReLU for every hidden size (the first entry is the input's), then Linear to `out`."""
+def mlp(sizes: Sequence[int], out: int, norm: bool = True, dropout: float = 0.0) -> nn.Sequential:
+    """Linear, LayerNorm, ReLU for every hidden size (the first entry is the input's), then Linear to `out`.
+
+    `norm=False` leaves out the LayerNorms; `dropout` is the share of hidden units that a training pass silences.
+    """
     layers: list[nn.Module] = []
     for size, width in zip(sizes[:-1], sizes[1:], strict=True):
-        layers += [nn.Linear(size, width), nn.LayerNorm(width), nn.ReLU()]
+        norms = [nn.LayerNorm(width)] if norm else []
+        layers += [nn.Linear(size, width), *norms, nn.ReLU(), *([nn.Dropout(dropout)] if dropout else [])]
     return nn.Sequential(*layers, nn.Linear(sizes[-1], out))
 
 
@@ -97,13 +101,16 @@ class Ensemble(nn.Module):
     The first layer is a sum over early inputs (B, D), done by `embed`, and late inputs (B, L): an actor update, which
     asks for values of several actions in the same states, and for the gradient of the action alone, does the larger
     part once. LayerNorm (Ba et al. 2016) before every ReLU bounds the values of actions never seen (RLPD, arXiv
-    2302.02948); it has no gain and shift of its own, which cost more time than they are worth.
+    2302.02948); it has no gain and shift of its own, which cost more time than they are worth. `norm=False` leaves it
+    out, as TD3 and SAC do.
     """
 
-    def __init__(self, early: int, late: int, hidden: Sequence[int], heads: int, generator: torch.Generator) -> None:
+    def __init__(
+        self, early: int, late: int, hidden: Sequence[int], heads: int, generator: torch.Generator, norm: bool = True
+    ) -> None:
         super().__init__()
         sizes = [early + late, *hidden, 1]
-        self.heads, self.depth = heads, len(sizes) - 1
+        self.heads, self.hidden, self.norm = heads, list(hidden), norm
         for i, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
             bound = 1.0 / math.sqrt(fan_in)
             weight = torch.empty(heads, fan_in, fan_out).uniform_(-bound, bound, generator=generator)
@@ -119,16 +126,23 @@ class Ensemble(nn.Module):
 
     def embed(self, early: Tensor, heads: Tensor | None = None) -> Tensor:
         """(B, D) -> (K, B, hidden[0]), or (len(heads), ...) for some of them: to be given to `forward`."""
-        x = early.expand(self.heads if heads is None else len(heads), *early.shape)
+        x = early.expand(self.heads if heads is None else len(heads), -1, -1)
         return torch.baddbmm(self._part("bias0", heads), x, self._part("weight0", heads))
 
     def forward(self, embedded: Tensor, late: Tensor, heads: Tensor | None = None) -> Tensor:
         """(K, B, hidden[0]), (B, L) -> (K, B)."""
-        h = torch.baddbmm(embedded, late.expand(len(embedded), *late.shape), self._part("late", heads))
-        for i in range(1, self.depth):
-            h = F.relu_(F.layer_norm(h, h.shape[-1:]))
-            h = torch.baddbmm(self._part(f"bias{i}", heads), h, self._part(f"weight{i}", heads))
-        return h.squeeze(-1)
+        last = len(self.hidden)
+        h = self.penultimate(embedded, late, heads)
+        return torch.baddbmm(self._part(f"bias{last}", heads), h, self._part(f"weight{last}", heads)).squeeze(-1)
+
+    def penultimate(self, embedded: Tensor, late: Tensor, heads: Tensor | None = None) -> Tensor:
+        """What the last layer sees, (K, B, hidden[-1])."""
+        h = torch.baddbmm(embedded, late.expand(embedded.shape[0], -1, -1), self._part("late", heads))
+        for i, width in enumerate(self.hidden):
+            if i:
+                h = torch.baddbmm(self._part(f"bias{i}", heads), h, self._part(f"weight{i}", heads))
+            h = F.relu_(torch.layer_norm(h, (width,)) if self.norm else h)
+        return h
 
 
 class ChunkNet(nn.Module):
@@ -167,100 +181,3 @@ class ChunkNet(nn.Module):
 
     def forward(self, obs: Tensor) -> Tensor:
         return self.normalised(obs) * self.action.std + self.action.mean + self.reference(obs)
-
-
-class Features(nn.Module):
-    """What residual head and critic see: observation, base action, rest of the chunk and its phase; normalised.
-
-    `extra` is the chunked base's packed extras: base_action (A), chunk_rest ((E-1)*A), chunk_phase (1). The rest of
-    the chunk is taken relative to the base action: without it a chunked base is not Markov.
-    """
-
-    def __init__(self, observation: Inputs, action: Normalise) -> None:
-        super().__init__()
-        self.observation, self.action = observation, action
-        self.actions = len(action.mean)
-
-    def size(self, extra: int) -> int:
-        """Width of the features for `extra` packed extras."""
-        return self.observation.size + extra
-
-    def base(self, extra: Tensor) -> Tensor:
-        """(B, A): the base action, raw units."""
-        return extra[:, : self.actions]
-
-    def forward(self, obs: Tensor, extra: Tensor) -> Tensor:
-        a = self.actions
-        base, rest, phase = extra[:, :a], extra[:, a:-1], extra[:, -1:]
-        chunk = (rest.reshape(-1, rest.shape[1] // a, a) - base[:, None]) / (0.25 * self.action.std)
-        parts = (self.observation(obs), self.action(base), chunk.flatten(1).clamp(-4, 4), 2 * phase - 1)
-        return torch.cat(parts, 1)
-
-
-class ResidualHead(nn.Module):
-    """The correction, and the one place where base and correction are summed.
-
-    executed = clamp(base + bound * u), u = gain * tanh(network) in [-1, 1]; the sum is formed in raw units, so
-    that u = 0 gives the base action bit for bit. The last layer starts at zero.
-    """
-
-    bound: Tensor
-    low: Tensor
-    high: Tensor
-    gain: Tensor
-
-    def __init__(self, inputs: int, hidden: Sequence[int], bound: Tensor, low: Tensor, high: Tensor) -> None:
-        super().__init__()
-        self.body = mlp([inputs, *hidden], len(bound))
-        last = self.body[-1]
-        assert isinstance(last, nn.Linear)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        for name, value in (("bound", bound), ("low", low), ("high", high)):
-            self.register_buffer(name, value.float().clone())
-        self.register_buffer("gain", torch.ones(()))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, F) -> u (B, A) in [-1, 1]."""
-        return self.gain * torch.tanh(self.body(features))
-
-    def executed(self, base: Tensor, u: Tensor) -> Tensor:
-        """(B, A) raw units: the action that is sent. `u` is clamped first, so noise stays inside the bound."""
-        return torch.clamp(base + self.bound * u.clamp(-1.0, 1.0), self.low, self.high)
-
-    def relative(self, base: Tensor, action: Tensor) -> Tensor:
-        """(B, A): an executed action as a correction in units of the bound."""
-        return (action - base) / self.bound
-
-
-class Corrected(nn.Module):
-    """Packed observation, packed extras and exploration (B, A) in units of the bound -> executed action (B, A)."""
-
-    def __init__(self, features: Features, head: ResidualHead) -> None:
-        super().__init__()
-        self.features, self.head = features, head
-
-    def forward(self, obs: Tensor, extra: Tensor, noise: Tensor) -> Tensor:
-        u = self.head(self.features(obs, extra)) + noise
-        return self.head.executed(self.features.base(extra), u)
-
-
-class Critic(nn.Module):
-    """Q(features, executed action). Sees the full action and its difference to the base.
-
-    `embed` (B, F) -> (K, B, W), then `forward` with actions (B, A), and `relative` (B, A) in units of the bound,
-    -> (K, B); K is the number of `heads` asked for.
-    """
-
-    def __init__(
-        self, features: int, actions: int, hidden: Sequence[int], heads: int, generator: torch.Generator
-    ) -> None:
-        super().__init__()
-        self.heads = heads
-        self.net = Ensemble(features, 2 * actions, hidden, heads, generator)
-
-    def embed(self, features: Tensor, heads: Tensor | None = None) -> Tensor:
-        return self.net.embed(features, heads)
-
-    def forward(self, embedded: Tensor, action: Tensor, relative: Tensor, heads: Tensor | None = None) -> Tensor:
-        return self.net(embedded, torch.cat((action, relative.clamp(-4, 4)), 1), heads)

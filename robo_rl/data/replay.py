@@ -40,11 +40,22 @@ class Replay:
     """A ring of `capacity` steps of N rows.
 
     Memory: 4 * (obs + extra + A + 3) + 2 bytes a step (`bytes_per_step`); observations are not duplicated.
+
+    `bootstrap_timeouts=False` takes a time-out for an end, as much code does: for showing what that costs.
     """
 
-    def __init__(self, obs_spec: Spec, extra_spec: Spec, action_size: int, n: int, capacity: int) -> None:
+    def __init__(
+        self,
+        obs_spec: Spec,
+        extra_spec: Spec,
+        action_size: int,
+        n: int,
+        capacity: int,
+        bootstrap_timeouts: bool = True,
+    ) -> None:
         self.obs_spec, self.extra_spec, self.n = obs_spec, extra_spec, n
         self.length = max(2, capacity // n)  # slots a row
+        self.bootstrap_timeouts = bootstrap_timeouts
         self._split = obs_spec.vector_size
         width = self._split + extra_spec.vector_size
         shape = (self.length, n)
@@ -81,7 +92,7 @@ class Replay:
             data["inputs"][head, :, self._split :] = self.extra_spec.pack(action.extra)
         data["applied"][head] = step.applied
         data["reward"][head] = step.reward
-        data["discount"][head] = step.discount
+        data["discount"][head] = step.discount if self.bootstrap_timeouts else step.discount * ~step.last
         data["kind"][head] = kind
         data["to_go"][head] = np.nan
         data["start"][head] = False
@@ -124,6 +135,11 @@ class Replay:
         order = (self._head + np.arange(self.length)) % self.length
         slots, rows = np.nonzero(self._data["start"][order])
         return order[slots] * self.n + rows
+
+    def labelled(self) -> np.ndarray:
+        """Those of `starts` whose Monte-Carlo return is known (see `label_returns`)."""
+        index = self.starts()
+        return index[np.isfinite(self._data["to_go"].ravel()[index])]
 
     def gather(self, index: np.ndarray, steps: int = 1, gamma: float = 0.99) -> Batch:
         """The transitions that start at flat indices (slot * N + row)."""

@@ -1,4 +1,4 @@
-"""Online training of a residual: warm-up, critic gate, segments of acting and learning, promotion.
+"""Online training on a base policy: warm-up, critic gate, segments of acting and learning.
 
 Training runs in segments. Each begins with a reset of all rows on seeds that follow from the segment's number, and
 ends with an evaluation and a checkpoint; nothing else is carried over. So a run that was killed and resumed goes the
@@ -17,8 +17,9 @@ import torch
 
 from robo_rl.data.replay import Batch, Replay
 from robo_rl.env import Env
+from robo_rl.learn.actor_critic import ActorCritic
+from robo_rl.learn.diagnose import diagnose
 from robo_rl.learn.gate import GateConfig, GateReading
-from robo_rl.learn.residual import ResidualLearner
 from robo_rl.loop import Observer, run
 from robo_rl.policy import Policy
 from robo_rl.seeds import Role, Seeds, seed_of
@@ -34,18 +35,17 @@ class OnlineConfig:
     segment: int = 12_500  # environment steps between evaluations
     utd: float = 0.2  # critic updates an environment step
     batch: int = 256
-    warmup_episodes: int = 64  # of the base with the noise ladder, before the critic's first update
+    warmup_episodes: int = 64  # of the base with the noise ladder, before the first update
     warmup_outcomes: int = 10  # successes and failures wanted among them
     warmup_demo_share: float = 0.2  # of a batch; more would bias the critic towards success
     warmup_updates: int = 1200  # on Monte-Carlo returns, then as many on TD targets, a round
-    warmup_rounds: int = 5  # at most; the gate is read after each
+    warmup_rounds: int = 5  # at most; the gate is read after each; 0: no warm-up of the critic and no gate
     held_out_episodes: int = 32  # the gate's fresh episodes
     demo_share: float = 0.5  # of a batch, at first
     demo_share_end: float = 0.15
     demo_decay: float = 0.5  # share of the run over which it falls
-    ramp: int = 2000  # updates over which the correction's scale grows to 1
+    progressive: int = 0  # environment steps over which the actor is let in, tick by tick; 0: at once
     noise_end: float = 0.5  # exploration at the end, as a share of that at the beginning
-    actor_lr_end: float = 0.1  # step size of the actor at the end, as a share of that at the beginning
     select_episodes: int = 100  # of each evaluation that chooses a checkpoint
     confirm_episodes: int = 200  # of the one that confirms the choice
     gate: GateConfig = field(default_factory=GateConfig)
@@ -68,7 +68,7 @@ class Progress:
     warmup_steps: int = 0
     updates: int = 0
     gate: str = "closed"
-    best: float = -1.0
+    best: float = -1e30
     best_segment: int = -1
     wall_clock_s: float = 0.0
     selection_episodes: int = 0
@@ -80,25 +80,27 @@ class OnlineTraining:
     """Runs `explore` in `env`, feeds `replay`, updates `learner`, evaluates `greedy`.
 
     Args:
-        explore, greedy: the learner's correction with exploration noise, and its averaged one without.
+        prior: the base with exploration noise, which the warm-up runs.
+        explore, greedy: the learner's actor with exploration noise, and its deployed one without.
         demos: demonstrations with the base's actions along them.
         save: called at the end of a segment with this object; writes the checkpoint.
         interrupted: asked once a tick; True ends the run with `KeyboardInterrupt`. The last checkpoint stands.
     """
 
     def __init__(
-        self, env: Env, explore: Any, greedy: Policy, learner: ResidualLearner, replay: Replay, demos: Replay,
-        held_out: Replay, config: OnlineConfig, seed: int, evaluate: Evaluate, sink: Sink,
+        self, env: Env, prior: Policy, explore: Any, greedy: Policy, learner: ActorCritic, replay: Replay,
+        demos: Replay, held_out: Replay, config: OnlineConfig, seed: int, evaluate: Evaluate, sink: Sink,
         save: Callable[[OnlineTraining], None], interrupted: Callable[[], bool] = lambda: False,
         observers: tuple[Observer, ...] = (),
     ) -> None:  # fmt: skip
-        self.env, self.explore, self.greedy, self.learner = env, explore, greedy, learner
+        self.env, self.prior, self.explore, self.greedy, self.learner = env, prior, explore, greedy, learner
         self.replay, self.demos, self.held_out = replay, demos, held_out
         self.config, self.seed, self.evaluate, self.sink, self.save = config, seed, evaluate, sink, save
         self.interrupted, self.observers = interrupted, observers
         self.progress = Progress()
-        self.best_head: dict[str, torch.Tensor] = self._head_copy()
+        self.best: dict[str, torch.Tensor] = self.deployed_copy()
         self._std = explore.noise.std
+        self._done = 0.0
         self._rng = np.random.default_rng(0)
         self._metrics: dict[str, Any] = {}
         self._started = time.monotonic()
@@ -119,20 +121,21 @@ class OnlineTraining:
         goal = min(config.steps, progress.warmup_steps + progress.segment * config.segment)
         start = seed_of(Role.TRAIN, self.seed, progress.segment * SEGMENT_SEEDS)
         self._begin(start)
-        self._act(lambda _: progress.env_steps >= goal, Seeds(start), self.replay.add, self._learn)
+        self._act(self.explore, lambda _: progress.env_steps >= goal, Seeds(start), self.replay.add, self._learn)
 
-    def _act(self, until: Callable[[Step], bool], seeds: Seeds, *observers: Observer) -> None:
-        """The loop, with exploration; ends between two ticks when somebody pressed Ctrl-C."""
+    def _act(self, policy: Policy, until: Callable[[Step], bool], seeds: Seeds, *observers: Observer) -> None:
+        """The loop; ends between two ticks when somebody pressed Ctrl-C."""
         every = (*observers, *self.observers)
-        run(self.env, self.explore, lambda step: self.interrupted() or until(step), seeds, every)
+        run(self.env, policy, lambda step: self.interrupted() or until(step), seeds, every)
         if self.interrupted():
             raise KeyboardInterrupt
 
     def _begin(self, start: int) -> None:
         self._rng = np.random.default_rng(start)
-        done = self.progress.env_steps / self.config.steps
-        self.explore.noise.std = self._std * (1 + (self.config.noise_end - 1) * done)
-        self.learner.set_actor_lr(1 + (self.config.actor_lr_end - 1) * done)
+        progress, config = self.progress, self.config
+        self._done = progress.env_steps / config.steps
+        self.explore.noise.std = self._std * (1 + (config.noise_end - 1) * self._done)
+        self.explore.share = min(1.0, progress.env_steps / config.progressive) if config.progressive else 1.0
 
     def _finish_segment(self) -> None:
         progress = self.progress
@@ -140,10 +143,11 @@ class OnlineTraining:
         progress.selection_episodes += self.config.select_episodes
         if success > progress.best:
             progress.best, progress.best_segment = success, progress.segment
-            self.best_head = self._head_copy()
+            self.best = self.deployed_copy()
         progress.segment += 1
         progress.wall_clock_s = time.monotonic() - self._started
         record = self._record(success)
+        record |= diagnose(self.learner, self.replay, progress.segment)
         progress.history.append(record)
         self.sink.write(progress.env_steps, record | {"gate": progress.gate})
         self.save(self)
@@ -174,7 +178,7 @@ class OnlineTraining:
         self._count(step, action)
         due = int(self.config.utd * (self.progress.env_steps - self.progress.warmup_steps))
         while self.progress.updates < due:
-            self.learner.set_gain(min(1.0, 0.1 + self.progress.updates / max(1, self.config.ramp)))
+            self.learner.pace(self._done, self.progress.updates)
             self._metrics |= self.learner.update(self._batch(self._demo_share()))
             self.progress.updates += 1
             if self.progress.updates % 200 == 0:
@@ -207,21 +211,25 @@ class OnlineTraining:
         gamma, config, progress = self.learner.config.gamma, self.config, self.progress
         self._begin(seed_of(Role.TRAIN, self.seed))
         self._collect(self.replay, seed_of(Role.TRAIN, self.seed), config.warmup_episodes)
-        self._collect(self.held_out, seed_of(Role.HOLD_OUT, self.seed), config.held_out_episodes)
+        if config.warmup_rounds:
+            self._collect(self.held_out, seed_of(Role.HOLD_OUT, self.seed), config.held_out_episodes)
         for replay in (self.replay, self.held_out, self.demos):
             replay.label_returns(gamma)
         progress.warmup_steps = progress.env_steps
+        progress.gate = "none" if not config.warmup_rounds else self._open_gate()
+        self.learner.actor_enabled = True
+        self.learner.pace(self._done, 0)
+
+    def _open_gate(self) -> str:
+        """Rounds of warming up the critic until it passes; says how that ended."""
+        config = self.config
         for round_ in range(config.warmup_rounds):
             self._warm_critic()
             reading = self._read_gate()
-            self.sink.write(progress.env_steps, {"gate": f"round {round_ + 1}: {reading}"})
+            self.sink.write(self.progress.env_steps, {"gate": f"round {round_ + 1}: {reading}"})
             if reading.passes(config.gate):
-                progress.gate = f"open ({reading})"
-                break
-        else:
-            progress.gate = f"forced after {config.warmup_rounds} rounds ({reading})"
-        self.learner.actor_enabled = True
-        self.learner.set_gain(0.1)
+                return f"open ({reading})"
+        return f"forced after {config.warmup_rounds} rounds ({reading})"
 
     def _collect(self, replay: Replay, start: int, episodes: int) -> None:
         """Episodes until there are `episodes`, with enough of both outcomes or four times as many."""
@@ -232,7 +240,7 @@ class OnlineTraining:
 
         while not outcomes or (self._one_sided(outcomes) and len(outcomes) < 4 * episodes):
             seeds = Seeds(start + len(outcomes), episodes)
-            self._act(lambda step: step.exhausted, seeds, replay.add, self._count, note)
+            self._act(self.prior, lambda step: step.exhausted, seeds, replay.add, self._count, note)
 
     def _one_sided(self, outcomes: list[int]) -> bool:
         wins = sum(outcomes)
@@ -240,7 +248,7 @@ class OnlineTraining:
 
     def _warm_critic(self) -> None:
         config = self.config
-        labelled = [_labelled(replay) for replay in (self.replay, self.demos)]
+        labelled = [replay.labelled() for replay in (self.replay, self.demos)]
         for _ in range(config.warmup_updates):
             demo = round(config.batch * config.warmup_demo_share)
             sizes = (config.batch - demo, demo)
@@ -251,15 +259,21 @@ class OnlineTraining:
             self._metrics |= self.learner.update(self._batch(config.warmup_demo_share))
 
     def _read_gate(self) -> GateReading:
-        index = _labelled(self.held_out)
+        index = self.held_out.labelled()
         pick = index[self._rng.integers(0, len(index), 2048)]
         return self.learner.gate_reading(self.held_out.gather(pick))
 
-    def _head_copy(self) -> dict[str, torch.Tensor]:
-        return {key: value.clone() for key, value in self.learner.averaged_head.state_dict().items()}
+    def deployed_copy(self) -> dict[str, torch.Tensor]:
+        """Weights of what is deployed now, by the name of the network and of the weight."""
+        return {
+            f"{name}.{key}": value.clone()
+            for name, network in self.learner.deployed.items()
+            for key, value in network.state_dict().items()
+        }
 
-
-def _labelled(replay: Replay) -> np.ndarray:
-    """Flat indices of the transitions whose Monte-Carlo return is known."""
-    index = replay.starts()
-    return index[np.isfinite(replay.gather(index).to_go)]
+    def deploy(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Put back what `deployed_copy` returned."""
+        for name, network in self.learner.deployed.items():
+            network.load_state_dict(
+                {key.removeprefix(name + "."): value for key, value in weights.items() if key.startswith(name + ".")}
+            )

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from robo_rl.app.build import make_env, scenario
 from robo_rl.app.compose import compose
@@ -12,8 +18,9 @@ def make_bundle(folder: Path, **changes: object) -> Path:
     """A run folder with an untrained policy that holds near the home pose."""
     import torch
 
+    from policies.actors import Actor, Features, ResidualHead
     from policies.bundle import Bundle
-    from policies.networks import ChunkNet, Features, Inputs, Normalise, ResidualHead, like_pairs
+    from policies.networks import ChunkNet, Inputs, Normalise, like_pairs
 
     config = compose("evaluate", [])
     env = make_env(config.task, config.robot, 1)
@@ -33,11 +40,25 @@ def make_bundle(folder: Path, **changes: object) -> Path:
     bundle = Bundle(env.obs_spec, env.act_spec, network, 2, meta=scenario(config) | {"env_steps_trained": 7})
     for name, value in changes.items():
         setattr(bundle, name, value)
-    bundle.features = Features(inputs(), normalise(actions))
-    bound = torch.full((actions,), 0.01)
-    bundle.head = ResidualHead(bundle.features.size(actions * 2 + 1), [16], bound, home - 1, home + 1)
+    features, bound = Features(inputs(), normalise(actions)), torch.full((actions,), 0.01)
+    head = ResidualHead(features.size(actions * 2 + 1), [16], bound, home - 1, home + 1)
+    bundle.actor = Actor(features, head)
     bundle.save(folder / "policy")
     return folder
+
+
+@contextmanager
+def chromium(*arguments: str) -> Iterator[Any]:
+    """A headless Chromium, where one is installed; the test is skipped where none is."""
+    driver = pytest.importorskip("playwright.sync_api")
+    place = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with driver.sync_playwright() as play:
+        try:
+            browser = play.chromium.launch(executable_path=place, args=["--no-sandbox", *arguments])
+        except driver.Error:
+            pytest.skip("no Chromium here")
+        yield browser
+        browser.close()
 
 
 def assert_mistake(result: tuple[int, str, str], words: list[str]) -> None:

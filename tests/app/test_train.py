@@ -79,7 +79,7 @@ def test_a_run_that_cannot_begin_leaves_nothing(trained: Path, tmp_path: Path) -
 
 def test_at_step_0_base_plus_residual_is_the_base_over_100_episodes(tmp_path: Path) -> None:
     bundle = load_bundle(make_bundle(tmp_path))
-    assert bundle.head is not None
+    assert bundle.actor is not None
     config = compose("evaluate", ["task.task.config.limit=2.0"])
     env = make_env(config.task, config.robot, 50)
     seen: dict[str, list[np.ndarray]] = {"residual": [], "base": []}

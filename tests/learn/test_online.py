@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+from policies.actors import Actor, Critic, Features, ResidualHead
 from policies.compose import Chunked, HeldNoise, Residual
-from policies.networks import Critic, Features, Inputs, Normalise, ResidualHead, like_pairs
-from robo_rl.app.train_residual import load_checkpoint, save_checkpoint
+from policies.networks import Inputs, Normalise, like_pairs
+from robo_rl.app.train_online import load_checkpoint, save_checkpoint
 from robo_rl.data.replay import Replay, replay_of
 from robo_rl.env import RigEnv
 from robo_rl.evaluate.outcomes import evaluate
@@ -30,7 +31,7 @@ from tests.fakes import GoalPolicy, PointRig, ReachTask
 ROWS = 8
 SMALL = OnlineConfig(
     steps=2400, segment=600, utd=0.5, batch=64, warmup_episodes=24, warmup_outcomes=2, warmup_updates=150,
-    warmup_rounds=2, held_out_episodes=8, ramp=100, select_episodes=40, gate=GateConfig(auc=0.6, agreement=0.0),
+    warmup_rounds=2, held_out_episodes=8, select_episodes=40, gate=GateConfig(auc=0.6, agreement=0.0),
 )  # fmt: skip
 
 
@@ -97,17 +98,18 @@ def make(config: OnlineConfig = SMALL, save: Callable[[OnlineTraining], None] = 
     size = features.size(base.extra_spec.vector_size)
     head = ResidualHead(size, [64], torch.full((2,), 0.15), -torch.ones(2), torch.ones(2))
     critic = Critic(size, 2, [64, 64], 3, torch.Generator().manual_seed(1))
-    rule = ResidualConfig(gamma=0.9, actor_lr=1e-3, critic_lr=1e-3, tau=0.02, spread=0.5, average=0.98)
+    rule = ResidualConfig(gamma=0.9, actor_lr=1e-3, critic_lr=1e-3, tau=0.02, spread=0.5, average=0.98, ramp=100)
     learner = ResidualLearner(features, head, critic, rule, 2, "cpu")
 
     def success(policy: Policy, start: int, episodes: int) -> float:
         return float(np.mean([row["success"] for row in evaluate(eval_env, policy, start, episodes).rows]))
 
-    noise = HeldNoise(2, 0.4)
+    explore = Residual(base, Actor(features, head), env.obs_spec, HeldNoise(2, 0.4))
     return OnlineTraining(
         env=env,
-        explore=Residual(base, features, head, env.obs_spec, noise),
-        greedy=Residual(Chunked(Sloppy(), 3, env.act_spec), features, learner.averaged_head, env.obs_spec),
+        prior=explore,  # its head is zero as long as the warm-up lasts
+        explore=explore,
+        greedy=Residual(Chunked(Sloppy(), 3, env.act_spec), Actor(features, learner.averaged_head), env.obs_spec),
         learner=learner,
         replay=Replay(env.obs_spec, base.extra_spec, 2, ROWS, 20_000),
         demos=demos,

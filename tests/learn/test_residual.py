@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from policies.networks import Critic, Ensemble, Features, Inputs, Normalise, ResidualHead
+from policies.actors import Critic, Features, ResidualHead
+from policies.networks import Ensemble, Inputs, Normalise
 from robo_rl.data.replay import Batch
 from robo_rl.learn.critics import critic_loss, head_relative, td_target, two_heads
 from robo_rl.learn.gate import GateConfig, GateReading, agreement, auc
@@ -96,9 +97,11 @@ def test_flat_adamw_equals_torch_on_the_parameters_themselves() -> None:
 
 def test_the_critic_moves_towards_its_target_and_the_target_network_follows_slowly() -> None:
     learner, batch = make(ResidualConfig(tau=0.01)), batch_of()
-    before = learner._target_flat.data.clone()
+    before = learner._flat["target_critic"].data.clone()
     first = float(learner.update(batch)["critic_loss"])
-    moved = (learner._target_flat.data - before).abs().max() / (learner._critic_flat.data - before).abs().max()
+    moved = (learner._flat["target_critic"].data - before).abs().max() / (
+        learner._critic_flat.data - before
+    ).abs().max()
     for _ in range(100):
         last = float(learner.update(batch)["critic_loss"])
     assert last < 0.5 * first and moved == pytest.approx(0.01, rel=0.05)

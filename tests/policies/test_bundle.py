@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from policies.actors import Actor, Critic, Features, GaussianHead, OwnFeatures, ResidualHead
 from policies.bundle import Bundle, load_bundle, write_folder
-from policies.networks import ChunkNet, Features, Inputs, Normalise, ResidualHead, like_pairs
+from policies.networks import ChunkNet, Inputs, Normalise, like_pairs
 from robo_rl.errors import CorruptFile, SpecMismatch, UnknownName, UserError
 from robo_rl.spec import Feature, Spec
 
@@ -28,15 +29,29 @@ def inputs() -> Inputs:
     return Inputs(torch.randn(size), torch.rand(size) + 0.5, pairs)
 
 
-def make(residual: bool = True) -> Bundle:
+def actor(kind: str) -> Actor | None:
+    one = torch.ones(2)
+    if kind == "base":
+        return None
+    if kind == "residual":
+        features, head = Features(inputs(), normalise(2)), ResidualHead
+    elif kind == "edit":
+        features, head = Features(inputs(), normalise(2), chunk=False), GaussianHead
+    else:
+        features, head = OwnFeatures(inputs(), normalise(2), 0.1 * one, relative_to=0), ResidualHead
+    size = features.size(7)
+    made = head(size, [8], 0.1 * one, -one, one, norm=kind != "edit", dropout=0.5 if kind == "own" else 0.0)
+    torch.nn.init.normal_(made.body[-1].weight)
+    if kind == "residual":
+        return Actor(features, made)
+    critic = Critic(size, 2, [8, 8], 3, torch.Generator().manual_seed(0), norm=kind == "own", own=kind == "own")
+    return Actor(features, made, critic).eval()
+
+
+def make(kind: str = "residual") -> Bundle:
     torch.manual_seed(0)
     network = ChunkNet(inputs(), normalise(2), 4, [8, 8], relative_to=0)
-    bundle = Bundle(OBS, ACT, network, 3, meta={"task": "t"})
-    if residual:
-        bundle.features = Features(inputs(), normalise(2))
-        bundle.head = ResidualHead(bundle.features.size(7), [8], torch.full((2,), 0.1), -torch.ones(2), torch.ones(2))
-        torch.nn.init.normal_(bundle.head.body[-1].weight)
-    return bundle
+    return Bundle(OBS, ACT, network, 3, actor(kind), meta={"task": "t"})
 
 
 def act(bundle: Bundle, use: str = "") -> np.ndarray:
@@ -46,15 +61,25 @@ def act(bundle: Bundle, use: str = "") -> np.ndarray:
     return np.stack([policy.act(obs).value for _ in range(5)])
 
 
-@pytest.mark.parametrize("residual", [True, False])
-def test_round_trip(tmp_path: Path, residual: bool) -> None:
-    bundle = make(residual)
+@pytest.mark.parametrize("kind", ["base", "residual", "edit", "own"])
+def test_round_trip(tmp_path: Path, kind: str) -> None:
+    bundle = make(kind)
     bundle.save(tmp_path / "policy")
     for place in (tmp_path, tmp_path / "policy"):
         loaded = load_bundle(place)
         assert loaded.uses == bundle.uses and loaded.meta == bundle.meta and loaded.fingerprint == bundle.fingerprint
         for use in bundle.uses:
             assert np.array_equal(act(loaded, use), act(bundle, use))
+
+
+def test_a_bundle_from_before_there_were_other_actors_is_read(tmp_path: Path) -> None:
+    bundle = make()
+    bundle.save(tmp_path / "policy")
+    place = tmp_path / "policy" / "policy.json"
+    data = json.loads(place.read_text())
+    data["residual"] = {"hidden": data["residual"]["hidden"]}
+    place.write_text(json.dumps(data))
+    assert np.array_equal(act(load_bundle(tmp_path)), act(bundle))
 
 
 def test_residual_and_base_differ_and_unknown_use_is_refused(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from policies.actors import Actor, Features, ResidualHead
 from policies.compose import Chunked, HeldNoise, Residual
-from policies.networks import Features, Inputs, Normalise, ResidualHead, like_pairs
+from policies.networks import Inputs, Normalise, like_pairs
 from robo_rl.env import RigEnv
 from robo_rl.loop import run
 from robo_rl.policy import Planner
@@ -58,7 +59,7 @@ def residual(bound: float = 0.1, noise: HeldNoise | None = None, weights: float 
     )
     if weights:
         torch.nn.init.constant_(head.body[-1].weight, weights)
-    return Residual(base, features, head, OBS, noise)
+    return Residual(base, Actor(features, head), OBS, noise)
 
 
 class TestChunked(PolicyContract):

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from policies.actors import Actor, Critic, Features, GaussianHead, OwnFeatures, ResidualHead
 from policies.lean import ROWS, Lean, Network
-from policies.networks import ChunkNet, Corrected, Features, Inputs, Normalise, ResidualHead
+from policies.networks import ChunkNet, Inputs, Normalise
 from robo_rl.learn.optimise import Flat
 
 OBS, A, REST = 7, 2, 3
@@ -22,15 +23,17 @@ def chunk_net(relative_to: int | None) -> ChunkNet:
     return ChunkNet(inputs, Normalise(torch.randn(A), torch.rand(A) + 0.1), 4, [16, 8], relative_to)
 
 
-def corrected() -> Corrected:
+def corrected(kind: str = "residual") -> Actor:
     torch.manual_seed(1)
     inputs = Inputs(torch.zeros(OBS), torch.ones(OBS), torch.zeros((0, 2), dtype=torch.long))
-    features = Features(inputs, Normalise(torch.zeros(A), torch.ones(A)))
-    one = torch.ones(A)
-    head = ResidualHead(features.size(EXTRA), [16, 8], 0.3 * one, -9 * one, 9 * one)
-    for parameter in head.parameters():
+    one, action = torch.ones(A), Normalise(torch.zeros(A), torch.ones(A))
+    features = Features(inputs, action) if kind != "own" else OwnFeatures(inputs, action, 0.1 * one, relative_to=2)
+    size, made = features.size(EXTRA), ResidualHead if kind == "residual" else GaussianHead
+    head = made(size, [16, 8], 0.3 * one, -9 * one, 9 * one, dropout=0.1 if kind == "own" else 0.0).eval()
+    critic = Critic(size, A, [8, 8], 3, torch.Generator().manual_seed(0), norm=kind == "own", own=kind == "own")
+    for parameter in (*head.parameters(), *critic.parameters()):
         nn.init.normal_(parameter, std=0.5)
-    return Corrected(features, head)
+    return Actor(features, head, None if kind == "residual" else critic)
 
 
 def draw(rows: int, *sizes: int) -> list[np.ndarray]:
@@ -48,8 +51,9 @@ def test_a_chunk_equals_pytorchs(rows: int, relative_to: int | None) -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5])
-def test_a_correction_equals_pytorchs(rows: int) -> None:
-    network, inputs = corrected(), draw(rows, OBS, EXTRA, A)
+@pytest.mark.parametrize("kind", ["residual", "edit", "own"])
+def test_an_actor_equals_pytorchs(rows: int, kind: str) -> None:
+    network, inputs = corrected(kind), draw(rows, OBS, EXTRA, A)
     found, expected = Lean(network)(*inputs), network(*map(torch.from_numpy, inputs)).detach().numpy()
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -84,5 +88,5 @@ def test_an_operation_that_it_does_not_know_is_named() -> None:
 
     with pytest.raises(TypeError, match="erf"):
         Lean(Odd(2, 2))
-    with pytest.raises(TypeError, match="Dropout"):
-        Lean(nn.Sequential(nn.Linear(2, 2), nn.Dropout()))
+    with pytest.raises(TypeError, match="Sigmoid"):
+        Lean(nn.Sequential(nn.Linear(2, 2), nn.Sigmoid()))

@@ -1,0 +1,96 @@
+"""The networks that a learner trains, by what its actions are: corrections of a base, or actions of its own."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from policies.actors import HEADS, Critic, Features, Head, OwnFeatures
+from policies.bundle import Bundle
+from policies.networks import ChunkNet, Inputs, Normalise
+from robo_rl.errors import UnknownName
+from robo_rl.spec import Feature, Spec
+
+LEAST_CORRECTION = 0.05  # least range of an action that a correction's bound is a share of, raw units
+LEAST_OWN = 1e-3
+
+
+@dataclass(frozen=True)
+class Agent:
+    features: Features | OwnFeatures
+    head: Head
+    critic: Critic
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Widths of critic and head, critics in the ensemble, what they are made of."""
+
+    hidden: Sequence[int]
+    heads: int
+    norm: bool = True
+    dropout: float = 0.0
+
+
+def residual(
+    bundle: Bundle, obs: np.ndarray, actions: np.ndarray, shape: Shape, scale: float, seed: int,
+    head: str = "deterministic", chunk: bool = True,
+) -> Agent:  # fmt: skip
+    """A correction of the base, bounded by `scale` of half the range of the demonstrated `actions` (F, A).
+
+    `chunk=False` hides from it which part of its chunk the base is at.
+    """
+    torch.manual_seed(seed)
+    features = Features(copy.deepcopy(bundle.network.observation), copy.deepcopy(bundle.network.action), chunk)
+    bound = scale * torch.clamp(_middle_and_half(actions)[1], min=LEAST_CORRECTION)
+    return _agent(bundle, features, bound, shape, seed, head, own=False)
+
+
+def own(
+    bundle: Bundle, obs: np.ndarray, actions: np.ndarray, shape: Shape, scale: float, seed: int,
+    head: str = "gaussian",
+) -> Agent:  # fmt: skip
+    """A policy of its own: the demonstrated range of actions, relative to the last setpoint where the base's are, made
+    wider by `scale`. `obs` (F, D) packed, `actions` (F, A)."""
+    torch.manual_seed(seed)
+    offset = bundle.network.relative_to
+    relative = actions if offset is None else actions - obs[:, offset : offset + actions.shape[1]]
+    centre, half = _middle_and_half(relative)
+    observation, action = copy.deepcopy(bundle.network.observation), copy.deepcopy(bundle.network.action)
+    features = OwnFeatures(observation, action, centre, offset)
+    bound = (1 + scale) * torch.clamp(half, min=LEAST_OWN)
+    return _agent(bundle, features, bound, shape, seed, head, own=True)
+
+
+def _agent(
+    bundle: Bundle, features: Features | OwnFeatures, bound: Tensor, shape: Shape, seed: int, head: str, own: bool
+) -> Agent:
+    if head not in HEADS:
+        raise UnknownName("learner.agent.head", head, HEADS)
+    low, high = (torch.from_numpy(np.array(b)).float() for b in (bundle.act_spec.low, bundle.act_spec.high))
+    size = features.size(bundle.policy_for("base").extra_spec.vector_size)
+    actor = HEADS[head](size, shape.hidden, bound, low, high, shape.norm, shape.dropout).eval()
+    generator = torch.Generator().manual_seed(seed + 1)
+    critic = Critic(size, len(bound), shape.hidden, shape.heads, generator, shape.norm, own)
+    return Agent(features, actor, critic)
+
+
+def no_base(obs_spec: Spec, act_spec: Feature) -> Bundle:
+    """For learning from nothing: a base that asks for the middle of the action range; inputs are taken as they are."""
+    size, actions = obs_spec.vector_size, act_spec.size
+    inputs = Inputs(torch.zeros(size), torch.ones(size), torch.zeros((0, 2), dtype=torch.long))
+    low, high = (torch.from_numpy(np.broadcast_to(b, actions).copy()).float() for b in (act_spec.low, act_spec.high))
+    network = ChunkNet(inputs, Normalise((low + high) / 2, (high - low) / 2), 1, [1])
+    for parameter in network.body.parameters():
+        torch.nn.init.zeros_(parameter)
+    return Bundle(obs_spec, act_spec, network, 1)
+
+
+def _middle_and_half(values: np.ndarray) -> tuple[Tensor, Tensor]:
+    low, high = (torch.from_numpy(bound(0)).float() for bound in (values.min, values.max))
+    return (low + high) / 2, (high - low) / 2

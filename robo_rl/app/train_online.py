@@ -1,0 +1,273 @@
+"""`robo-rl train learner=residual|rlpd|ibrl|...`: learn online, on top of a frozen base or beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save
+
+from policies import agents
+from policies.actors import Actor
+from policies.bundle import Bundle, load_bundle, write_folder
+from policies.compose import HeldNoise, Noise, Residual, UniformNoise
+from robo_rl.app.context import Context, require_successes
+from robo_rl.app.runs import write_json, write_spec
+from robo_rl.data.dataset import load_dataset
+from robo_rl.data.episode import Episode
+from robo_rl.data.replay import Replay, replay_of
+from robo_rl.env import Env
+from robo_rl.evaluate.outcomes import evaluate
+from robo_rl.learn.actor_critic import ActorCritic
+from robo_rl.learn.diagnose import warnings
+from robo_rl.learn.online import OnlineConfig, OnlineTraining, Progress
+from robo_rl.log.recorder import Recorder
+from robo_rl.loop import Observer
+from robo_rl.policy import Policy
+from robo_rl.seeds import Role, seed_of
+
+PRIOR_SCALE = 0.08  # bound of the warm-up's noise where no correction says how far to go, as a share of the range
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a learner's configuration builds. The factories come from its yaml."""
+
+    algorithm: Callable[..., ActorCritic]
+    agent: Callable[..., agents.Agent]
+    exploration: Callable[..., Noise]  # of (action size, standard deviation)
+    choose: bool  # act with the better of base and learned action
+    shape: agents.Shape
+    scale: float
+    noise: float
+    config: Any
+    online: OnlineConfig
+
+
+def train(
+    context: Context, policy: Any, rows: int, eval_rows: int, hidden: list[int], heads: int, norm: bool, dropout: float,
+    scale: float, noise: float, capacity: int, bootstrap_timeouts: bool, algorithm: Any, agent: Any, exploration: Any,
+    choose: bool, config: Any, online: OnlineConfig,
+) -> dict[str, Any]:  # fmt: skip
+    """Train, confirm the best checkpoint against the base, save it as a bundle; returns the result."""
+    shape = agents.Shape(hidden, heads, norm, dropout)
+    plan = Plan(algorithm, agent, exploration, choose, shape, scale, noise, config, online)
+    env, eval_env = context.make_env(rows), context.make_env(eval_rows)
+    write_spec(context.out, env)
+    bundle, demos = _start(context, env)
+    seen = _seen(bundle, demos)
+    still, learner = _still(plan, bundle, seen, context), _learner(plan, bundle, seen, context)
+    ladder = HeldNoise(env.act_spec.size, noise) if context.base else UniformNoise(env.act_spec.size, 1.0)
+    extra, width = bundle.policy_for("base").extra_spec, env.act_spec.size
+    made = (bundle.obs_spec, extra, width)
+    held_out = _held_out_steps(env, online, rows) if online.warmup_rounds else rows * 2
+    training = OnlineTraining(
+        env=env,
+        prior=Residual(bundle.policy_for("base"), still, bundle.obs_spec, ladder),
+        explore=_explore(plan, bundle, learner),
+        greedy=_deployed(bundle, learner, context).policy_for("residual"),
+        learner=learner,
+        replay=Replay(*made, rows, capacity, bootstrap_timeouts),
+        demos=demos or Replay(*made, 1, 2),
+        held_out=Replay(*made, rows, held_out, bootstrap_timeouts),
+        config=online,
+        seed=context.seed,
+        evaluate=lambda policy, start, episodes: _score(eval_env, policy, start, episodes),
+        sink=context.sink,
+        interrupted=context.interrupted,
+        save=lambda training: save_checkpoint(training, context.out / "checkpoint"),
+    )
+    if context.resume:
+        load_checkpoint(training, context.out / "checkpoint")
+    with _recorder(context, env, training.explore) as observers:
+        training.observers = observers
+        training.run()
+    result = _finish(
+        context, _deployed(bundle, learner, context), plan, still if context.base else None, training, eval_env
+    )
+    env.close()
+    eval_env.close()
+    return result
+
+
+def _start(context: Context, env: Env) -> tuple[Bundle, Replay | None]:
+    """The base and its demonstrations; a base that does nothing, and none, for learning from nothing."""
+    if not context.base:
+        return agents.no_base(env.obs_spec, env.act_spec).to(context.device), None
+    bundle = load_bundle(context.base, context.device)
+    bundle.require(env.obs_spec, env.act_spec, f"task={context.task}")
+    bundle.network.requires_grad_(False)
+    return bundle, replay_of(_demonstrations(context, bundle), bundle.policy_for("base"), bundle.obs_spec)
+
+
+def _demonstrations(context: Context, bundle: Bundle) -> list[Episode]:
+    path = context.dataset or bundle.meta.get("dataset", "")
+    dataset = load_dataset(path)
+    bundle.require(dataset.obs_spec, dataset.act_spec, f"dataset={path}")
+    return require_successes(list(dataset.episodes), path)
+
+
+def _seen(bundle: Bundle, demos: Replay | None) -> tuple[np.ndarray, np.ndarray]:
+    """Packed observations (F, D) and executed actions (F, A) of the demonstrations; the action range where there are
+    none."""
+    if demos is not None:
+        batch = demos.gather(demos.starts())
+        return batch.obs, batch.action
+    bounds = [np.broadcast_to(bound, bundle.act_spec.shape) for bound in (bundle.act_spec.low, bundle.act_spec.high)]
+    return np.zeros((2, bundle.obs_spec.vector_size), np.float32), np.stack(bounds).astype(np.float32)
+
+
+def _learner(plan: Plan, bundle: Bundle, seen: tuple[np.ndarray, np.ndarray], context: Context) -> ActorCritic:
+    agent = plan.agent(bundle, *seen, plan.shape, plan.scale, context.seed)
+    parts = [part.to(context.device) for part in (agent.features, agent.head, agent.critic)]
+    return plan.algorithm(*parts, plan.config, context.seed + 2, context.device)
+
+
+def _still(plan: Plan, bundle: Bundle, seen: tuple[np.ndarray, np.ndarray], context: Context) -> Actor:
+    """An actor that leaves the base as it is; without a base, one that rests in the middle of its range."""
+    if not context.base:
+        agent = agents.own(bundle, *seen, plan.shape, 0.0, context.seed, head="deterministic")
+    else:
+        scale = plan.scale if plan.agent is agents.residual else PRIOR_SCALE
+        agent = agents.residual(bundle, *seen, plan.shape, scale, context.seed)
+    return Actor(agent.features, agent.head).to(context.device)
+
+
+def _explore(plan: Plan, bundle: Bundle, learner: ActorCritic) -> Residual:
+    """The learner's actor, with exploration."""
+    critic: Any = learner.target_critic if plan.choose else None
+    actor = Actor(learner.features, learner.head, critic)  # type: ignore[arg-type]
+    noise = plan.exploration(bundle.act_spec.size, plan.noise)
+    return Residual(bundle.policy_for("base"), actor, bundle.obs_spec, noise)
+
+
+def _deployed(bundle: Bundle, learner: ActorCritic, context: Context) -> Bundle:
+    """The bundle with what the learner deploys; it follows as the learner goes on."""
+    actor = Actor(learner.features, **learner.deployed)  # type: ignore[arg-type]
+    meta = bundle.meta | {**context.scenario, "base": context.base, "seed": context.seed}
+    return dataclasses.replace(bundle, actor=actor, meta=meta)
+
+
+def _score(env: Env, policy: Policy, start: int, episodes: int) -> float:
+    """Success rate, or the mean return where nobody can tell success."""
+    rows = evaluate(env, policy, start, episodes).rows
+    if all(row["success"] is None for row in rows):
+        return float(np.mean([row["return"] for row in rows]))
+    return float(np.mean([row["success"] is True for row in rows]))
+
+
+@contextmanager
+def _recorder(context: Context, env: Env, policy: Policy) -> Iterator[tuple[Observer, ...]]:
+    """Logs the stated fraction of the training episodes; a resumed run begins new files."""
+    if context.log_fraction <= 0:
+        yield ()
+        return
+    starts = len({path.name.rpartition("-row")[0] for path in (context.out / "log").glob("train-*.mcap")})
+    meta = {"name": f"train-{starts:03d}", **context.scenario, "seed": context.seed}
+    specs = (env.obs_spec, env.act_spec, policy.extra_spec)
+    with Recorder(context.out / "log", *specs, meta, env.dt, fraction=context.log_fraction) as record:
+        yield (record,)
+
+
+def _held_out_steps(env: Env, online: OnlineConfig, rows: int) -> int:
+    """Steps that the gate's episodes can take, in as many rounds of collecting as there can be."""
+    rounds = -(-online.held_out_episodes // rows)
+    return rows * 4 * 2 * rounds * (env.limit + 2)
+
+
+def _finish(
+    context: Context, bundle: Bundle, plan: Plan, still: Actor | None, training: OnlineTraining, env: Env
+) -> dict[str, Any]:
+    """Raw bundle, confirmation of the chosen checkpoint on seeds of their own, dither gap, promoted bundle.
+
+    `still`: what is promoted where the learned actor is not better than the base: a correction of zero.
+    """
+    progress, online = training.progress, training.config
+    confirm, episodes = seed_of(Role.CONFIRM, context.seed), online.confirm_episodes
+    bundle.meta |= {"env_steps_trained": progress.env_steps, "updates": progress.updates}
+    bundle.save(context.out / "policy_raw")
+    raw = _score(env, bundle.policy_for("residual"), confirm, episodes)
+    segment = _choose(bundle, training, env, context.seed)
+    chosen = _score(env, bundle.policy_for("residual"), confirm, episodes)
+    exploration = plan.exploration(bundle.act_spec.size, plan.noise * online.noise_end)
+    noisy = _score(env, bundle.policy_for("residual", exploration), confirm, episodes)
+    base = _score(env, bundle.policy_for("base"), confirm, episodes)
+    promoted = "residual"
+    if still is not None and chosen <= base:
+        promoted, bundle.actor = "base", still
+    score = base if promoted == "base" else chosen
+    bundle.meta |= {"promoted": promoted, "segment": segment, "confirmed_success": score, "gate": progress.gate}
+    bundle.save(context.out / "policy")
+    result = {
+        "task": context.task, "run": str(context.out), "seed": context.seed, "promoted": promoted,
+        "success_rate": score, "base_success": base, "raw_final_success": raw,
+        "noisy_success_rate": noisy, "dither_gap": noisy - chosen, "episodes": episodes,
+        "env_steps_trained": progress.env_steps, "updates": progress.updates, "utd": online.utd,
+        "selection_episodes": progress.selection_episodes, "steps_to_95": steps_to(progress, 0.95),
+        "wall_clock_to_95_s": steps_to(progress, 0.95, "wall_clock_s"), "gate": progress.gate,
+        "wall_clock_s": progress.wall_clock_s, "warnings": warnings(progress.history[-1]), "history": progress.history,
+    }  # fmt: skip
+    write_json(context.out / "result.json", result)
+    return result
+
+
+def _choose(bundle: Bundle, training: OnlineTraining, env: Env, seed: int) -> int:
+    """Leave the last actor in the bundle, or the best before it; returns its segment.
+
+    The best of many evaluations was lucky, too: both run again, on fresh selection seeds, and the last one stays
+    unless it does worse.
+    """
+    progress, episodes = training.progress, training.config.confirm_episodes
+    last = progress.segment - 1
+    if progress.best_segment == last:
+        return last
+    start = seed_of(Role.SELECT, seed, training.config.select_episodes)
+    final = _score(env, bundle.policy_for("residual"), start, episodes)
+    weights = training.deployed_copy()
+    training.deploy(training.best)
+    best = _score(env, bundle.policy_for("residual"), start, episodes)
+    progress.selection_episodes += 2 * episodes
+    if best > final:
+        return progress.best_segment
+    training.deploy(weights)
+    return last
+
+
+def steps_to(progress: Progress, success: float, unit: str = "env_steps") -> float | None:
+    """Environment steps (or another column of the history) at the first evaluation that reached `success`."""
+    return next((record[unit] for record in progress.history if record["success"] >= success), None)
+
+
+def save_checkpoint(training: OnlineTraining, folder: Path) -> None:
+    """Everything a resumed run needs, replaced atomically."""
+    tensors = {f"learner.{key}": value for key, value in training.learner.state().items()}
+    tensors |= {f"best.{key}": value for key, value in training.best.items()}
+    for name, replay in (("replay", training.replay), ("held_out", training.held_out)):
+        tensors |= {f"{name}.{key}": torch.from_numpy(value) for key, value in replay.state().items()}
+    progress = json.dumps(dataclasses.asdict(training.progress)).encode()
+    flat = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
+    write_folder(folder, {"tensors.safetensors": save(flat), "progress.json": progress})
+
+
+def load_checkpoint(training: OnlineTraining, folder: Path) -> None:
+    """Continue from a checkpoint; a fresh start where none was written yet."""
+    place = next((p for p in (folder, folder.with_name(folder.name + ".old")) if (p / "progress.json").exists()), None)
+    if place is None:
+        return
+    tensors = load_file(place / "tensors.safetensors")
+
+    def part(name: str) -> dict[str, Any]:
+        return {key.removeprefix(name): value for key, value in tensors.items() if key.startswith(name)}
+
+    training.learner.load(part("learner."))
+    training.best = part("best.")
+    for name, replay in (("replay.", training.replay), ("held_out.", training.held_out)):
+        replay.load({key: value.numpy() for key, value in part(name).items()})
+    training.progress = Progress(**json.loads((place / "progress.json").read_text()))
