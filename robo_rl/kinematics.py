@@ -30,12 +30,15 @@ class Kinematics:
         self._columns = np.array([index for index, _ in chain])
         parts = zip(*(_joint_matrices(joint) for _, joint in chain), strict=True)
         self._constant, self._sine, self._cosine = (np.array(part) for part in parts)  # (J, 2, 4, 4)
+        base = _base_matrices(description)
+        for part in (self._constant, self._sine, self._cosine):
+            part[-1] = base @ part[-1]
         self._share = np.array([1.0, 0.5])  # of the angle, for points and for quaternions
         turn = _unit(description.tool_quaternion)
         self._tool = np.stack([np.append(description.tool_position, 1.0), turn])[..., None]  # (2, 4, 1)
 
     def tool_pose(self, position: np.ndarray) -> np.ndarray:
-        """Joint positions (N, J) [rad] -> x y z [m] and unit quaternion w x y z (w >= 0) in the base frame, (N, 7)."""
+        """Joint positions (N, J) [rad] -> x y z [m] and unit quaternion w x y z (w >= 0) in the rig's frame, (N, 7)."""
         if len(position) <= BLOCK:
             return self._pose(position)
         blocks = range(0, len(position), BLOCK)
@@ -64,6 +67,14 @@ def _joint_matrices(joint: Joint) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     cosine[1] = _left(_unit(joint.quaternion))
     sine[1] = cosine[1] @ _left(np.append(0.0, axis))
     return constant, sine, cosine
+
+
+def _base_matrices(description: RobotDescription) -> np.ndarray:
+    """(2, 4, 4): from the base frame to the rig's, for points and for quaternions."""
+    point = np.eye(4)
+    point[:3, :3] = rotation_matrix(np.array(description.base_quaternion))
+    point[:3, 3] = description.base_position
+    return np.stack([point, _left(_unit(description.base_quaternion))])
 
 
 def _left(quaternion: np.ndarray) -> np.ndarray:

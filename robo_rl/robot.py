@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,25 +34,36 @@ class Joint:
     quaternion: tuple[float, float, float, float]  # w x y z
     axis: tuple[float, float, float]
     parent: str = ""  # name of the parent joint; "" is the base
+    max_acceleration: float = float("inf")  # [rad/s2], of the setpoint
 
 
 @dataclass(frozen=True)
 class RobotDescription:
-    """What a robot is, on hardware and in simulation alike: from here both get their specs."""
+    """What a robot is, on hardware and in simulation alike: from here both get their specs.
+
+    One of several robots of a rig has a `prefix`, such as "left/", before its joints' names and its tool's key, and a
+    place in the rig's frame, in which tool poses are given.
+    """
 
     name: str
     dt: float  # [s], control period
     joints: tuple[Joint, ...]
-    tool_parent: str  # joint that carries the tool frame
+    tool_parent: str  # joint that carries the tool frame; "": the robot has none
     tool_position: tuple[float, float, float]  # [m], in that joint's frame
     model: Mapping[str, Any]  # further data of simulators and drivers (masses, gains, servo ids)
     tool_quaternion: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)  # w x y z, in that joint's frame
+    prefix: str = ""
+    base_position: tuple[float, float, float] = (0.0, 0.0, 0.0)  # [m], of the base frame in the rig's frame
+    base_quaternion: tuple[float, float, float, float] = (1.0, 0.0, 0.0, 0.0)  # w x y z
 
     @classmethod
     def load(cls, path: str | Path) -> RobotDescription:
         """Read a description from YAML. Raises `CorruptFile` with the path and the key that does not fit."""
         try:
             data = yaml.safe_load(Path(path).read_text())
+            if "robots" in data:
+                names = ", ".join(data["robots"])
+                raise CorruptFile(f"robot description {path}: holds several robots ({names}), not one")
             joints = tuple(Joint(**_tuples(joint)) for joint in data.pop("joints"))
             return cls(joints=joints, **_tuples(data))
         except (OSError, yaml.YAMLError, TypeError, KeyError) as error:
@@ -60,29 +71,58 @@ class RobotDescription:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(joint.name for joint in self.joints)
+        """Of the joints, with the prefix: in specs, logs and models."""
+        return tuple(self.prefix + joint.name for joint in self.joints)
+
+    @property
+    def tool_key(self) -> str:
+        """Observation key of the tool's pose."""
+        return self.prefix + "tool_pose"
 
     def array(self, field: str) -> np.ndarray:
         """One field of every joint, (J,) or (J, 3) float64."""
         return np.array([getattr(joint, field) for joint in self.joints], np.float64)
 
+    def servo(self, field: str) -> np.ndarray:
+        """A number of `model.servo`, for every joint (J,) float64; the file gives one for all, or a list."""
+        return np.array(np.broadcast_to(np.asarray(self.model["servo"][field], np.float64), len(self.joints)))
+
     @property
     def obs_spec(self) -> Spec:
         low, high = self.array("low"), self.array("high")
         joints = len(self.joints)
-        return Spec(
+        spec = Spec(
             {
                 "joint_position": Feature((joints,), unit="rad", names=self.names),
                 "joint_velocity": Feature((joints,), unit="rad/s", names=self.names),
                 "applied": Feature((joints,), "float32", low, high, "rad", self.names),
-                "tool_pose": pose_feature(),
             }
         )
+        return spec | {self.tool_key: pose_feature()} if self.tool_parent else spec
 
     @property
     def act_spec(self) -> Feature:
         low, high = self.array("low"), self.array("high")
         return Feature((len(self.joints),), "float32", low, high, "rad", self.names)
+
+
+def load_descriptions(path: str | Path) -> tuple[RobotDescription, ...]:
+    """The robots of a rig: one, or those that a file lists under `robots`, each a file beside it with a place.
+
+    Raises `CorruptFile` with the path and the key that does not fit.
+    """
+    try:
+        data = yaml.safe_load(Path(path).read_text())
+        robots = data.get("robots") if isinstance(data, Mapping) else None
+        if robots is None:
+            return (RobotDescription.load(path),)
+        places = {name: _tuples(place) for name, place in robots.items()}
+        files = {name: Path(path).with_name(f"{place.pop('description')}.yaml") for name, place in places.items()}
+        return tuple(
+            replace(RobotDescription.load(files[name]), prefix=f"{name}/", **place) for name, place in places.items()
+        )
+    except (OSError, yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
+        raise CorruptFile(f"robot description {path}: {error}") from error
 
 
 def _tuples(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,6 +228,9 @@ class Rig(ABC):
     def messages(self) -> Sequence[str]:
         """One text a row on what is wrong with it, "" where nothing is."""
         return [""] * self.n
+
+    def rest(self) -> None:
+        """Hold where it is; nobody means to command until the next `home` or `write`, so that silence is no fault."""
 
     def privileged(self) -> Spec:
         """Spec of what `read` adds under the privileged prefix. Empty on hardware."""

@@ -32,11 +32,41 @@ def pose_view(world: World, name: str) -> Pose:
 
 def pose_source(world: World, name: str) -> Callable[[], Pose]:
     """What returns the present pose of a free, mocap, or sliding body."""
-    body = world.model.body(name)
-    if body.jntnum[0] == 1 and world.model.joint(int(body.jntadr[0])).type[0] == mujoco.mjtJoint.mjJNT_SLIDE:
+    if _slides(world, name):
         return Slider(world, name).pose
     view = pose_view(world, name)
     return lambda: view
+
+
+def pose_sink(world: World, name: str) -> Callable[[np.ndarray, np.ndarray], None]:
+    """What moves a free, mocap or sliding body of every row to a position (N, 3) [m] and a quaternion (N, 4).
+
+    A sliding body goes to the nearest place that its joint lets it take; move its parent first. Raises `ValueError`
+    for any other body, `KeyError` where there is none of that name.
+    """
+    if _slides(world, name):
+        slider = Slider(world, name)
+        return lambda position, quaternion: slider.follow(position)
+    place, turned = pose_view(world, name)
+
+    def move(position: np.ndarray, quaternion: np.ndarray) -> None:
+        place[:], turned[:] = position, quaternion
+
+    return move
+
+
+class BodyPoses:
+    """Poses of all bodies in states that `World.save_state` returned."""
+
+    def __init__(self, world: World) -> None:
+        self._model, self._size = world.model, world.batch.nstate
+        self._data = mujoco.MjData(world.model)
+
+    def __call__(self, state: np.ndarray) -> np.ndarray:
+        """State (S,) -> positions [m] and quaternions w x y z in the world frame, (B, 7) float32."""
+        mujoco.mj_setState(self._model, self._data, state[: self._size], mujoco.mjtState.mjSTATE_INTEGRATION)
+        mujoco.mj_kinematics(self._model, self._data)
+        return np.concatenate([self._data.xpos, self._data.xquat], axis=1).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -54,11 +84,28 @@ class Slider:
 
     def pose(self) -> Pose:
         """Parent's pose, moved by the joint."""
+        (position, quaternion), closed, axis = self._frame()
+        return position + turn(quaternion, closed + self.travel[:, None] * axis), quaternion
+
+    def follow(self, position: np.ndarray) -> None:
+        """Set the joint to where the body is nearest to a position (N, 3) [m], within the joint's range."""
+        (parent, quaternion), closed, axis = self._frame()
+        local = turn(quaternion * np.array([1.0, -1.0, -1.0, -1.0]), position - parent)
+        low, high = self.world.model.joint(int(self.world.model.body(self.name).jntadr[0])).range
+        self.travel[:] = np.clip((local - closed) @ axis, low, high)
+
+    def _frame(self) -> tuple[Pose, np.ndarray, np.ndarray]:
+        """The parent's pose; place at joint position 0 and axis of the joint in the parent's frame, (3,) each."""
         model = self.world.model
         body = model.body(self.name)
-        position, quaternion = pose_view(self.world, model.body(int(body.parentid[0])).name)
-        offset = body.pos + self.travel[:, None] * model.jnt_axis[int(body.jntadr[0])]
-        return position + turn(quaternion, offset), quaternion
+        parent = pose_view(self.world, model.body(int(body.parentid[0])).name)
+        return parent, body.pos, model.jnt_axis[int(body.jntadr[0])]
+
+
+def _slides(world: World, name: str) -> bool:
+    body = world.model.body(name)
+    one = body.jntnum[0] == 1
+    return bool(one and world.model.joint(int(body.jntadr[0])).type[0] == mujoco.mjtJoint.mjJNT_SLIDE)
 
 
 def turn(quaternion: np.ndarray, vector: np.ndarray) -> np.ndarray:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from robo_rl.clock import Deadline
+from robo_rl.joined import joined_feature, joined_readings, joined_spec
 from robo_rl.robot import Rig, Sensor
-from robo_rl.spec import Feature, Spec
+from robo_rl.spec import Spec
 from robo_rl.types import Reason
 from sim.randomisation import Randomiser
 from sim.robot import SimRobot
@@ -38,10 +39,10 @@ class SimRig(Rig):
     ) -> None:
         self.world, self.robots, self.sensors = world, tuple(robots), tuple(sensors)
         self.dt, self.n = world.dt, world.n
-        self.obs_spec = Spec({})
-        for device in (*self.robots, *self.sensors):
-            self.obs_spec = self.obs_spec | device.obs_spec
-        self.act_spec = _side_by_side([robot.act_spec for robot in robots])
+        self.obs_spec = joined_spec([robot.obs_spec for robot in robots])
+        for sensor in self.sensors:
+            self.obs_spec = self.obs_spec | sensor.obs_spec
+        self.act_spec = joined_feature([robot.act_spec for robot in robots])
         self._columns = np.cumsum([robot.act_spec.size for robot in robots])[:-1]
         self._randomiser = randomiser
         self.privileged_sensors = (*privileged, *(() if randomiser is None else (randomiser,)))
@@ -81,10 +82,9 @@ class SimRig(Rig):
         self.world.count(live)
 
     def read(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        obs: dict[str, np.ndarray] = {}
-        stamp: dict[str, np.ndarray] = {}
-        for device in (*self.robots, *self.sensors, *self.privileged_sensors):
-            values, times = device.read()
+        obs, stamp = joined_readings([robot.read() for robot in self.robots])
+        for sensor in (*self.sensors, *self.privileged_sensors):
+            values, times = sensor.read()
             obs.update(values)
             stamp.update(times)
         return obs, stamp
@@ -108,6 +108,17 @@ class SimRig(Rig):
         for guard in self._guards:
             faults |= guard.faults
         return faults
+
+    @property
+    def randomised(self) -> bool:
+        """Whether every episode draws its own physics."""
+        return self._randomiser is not None
+
+    def model_servos(self) -> None:
+        """Give robots without a servo model an ideal one, so that its numbers can be set."""
+        for robot in self.robots:
+            robot.model_servos()
+        self._servos = [robot.servos for robot in self.robots if robot.servos is not None]
 
     def privileged(self) -> Spec:
         spec = Spec({})
@@ -136,11 +147,3 @@ class SimRig(Rig):
     def close(self) -> None:
         for robot in self.robots:
             robot.close()
-
-
-def _side_by_side(features: Sequence[Feature]) -> Feature:
-    if len(features) == 1:
-        return features[0]
-    low, high = (np.concatenate([getattr(f, side) for f in features]) for side in ("low", "high"))
-    names = tuple(name for feature in features for name in feature.names)
-    return Feature((len(low),), features[0].dtype, low, high, features[0].unit, names)

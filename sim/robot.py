@@ -29,7 +29,7 @@ class SimRobot(Robot):
         self.world, self.description, self.guard = world, description, guard
         self.obs_spec, self.act_spec = description.obs_spec, description.act_spec
         self.servos = None if servos is None else Servos(description, servos, world.n, world.substeps)
-        self._kinematics = Kinematics(description)
+        self._kinematics = Kinematics(description) if description.tool_parent else None
         self._home = description.array("home")
         self._low, self._high = description.array("low"), description.array("high")
         self._qpos, self._qvel, self._ctrl = (
@@ -53,6 +53,11 @@ class SimRobot(Robot):
                 self.guard.clear(where & self.guard.faults)
             self.guard.reset(where, self._applied)
         return where
+
+    def model_servos(self) -> None:
+        """Drive the joints through an ideal servo model where there is no other."""
+        if self.servos is None:
+            self.servos = Servos(self.description, ServoDetails(), self.world.n, self.world.substeps)
 
     def write(self, action: np.ndarray, live: np.ndarray) -> np.ndarray:
         if self.guard is not None:
@@ -80,8 +85,9 @@ class SimRobot(Robot):
             "joint_position": position.astype(np.float32),
             "joint_velocity": self.world.qvel[:, self._qvel].astype(np.float32),
             "applied": self._applied.copy(),
-            "tool_pose": self._kinematics.tool_pose(position).astype(np.float32),
         }
+        if self._kinematics is not None:
+            obs[self.description.tool_key] = self._kinematics.tool_pose(position).astype(np.float32)
         now = self.world.tick * self.world.dt
         return obs, dict.fromkeys(obs, now)
 

@@ -109,6 +109,14 @@ class World:
             return np.asarray(error.ids)
         return None
 
+    def sense(self) -> None:
+        """Make what MuJoCo computes (its `sensordata`) current in fresh rows; a step does so by itself."""
+        rows = np.flatnonzero(self.fresh)
+        if rows.size:
+            kept = self._state[rows]
+            self.batch.forward(rows)
+            self._state[rows] = kept  # the solver's warm start is part of it
+
     def save_state(self, rows: np.ndarray) -> np.ndarray:
         """Full state of some rows, (K, nstate + 2) float64: integration state, seed, tick."""
         rows = np.asarray(rows)

@@ -8,9 +8,19 @@ from __future__ import annotations
 
 import gymnasium
 
-TASKS = {
-    f"robo_rl/so101-{name}-v0": {"task": name} for name in ("insert_peg", "lift", "open_drawer", "pick_place", "stack")
-}
+NAMES = (
+    "go2/joystick",
+    "go2/push_recovery",
+    "koch/lift",
+    "so101/insert_peg",
+    "so101/lift",
+    "so101/open_drawer",
+    "so101/pick_place",
+    "so101/stack",
+    "so101_pair/handover",
+    "ur5e/lift",
+)
+TASKS = {f"robo_rl/{name.replace('/', '-')}-v0": {"task": name} for name in NAMES}
 
 
 def register() -> None:

@@ -1,4 +1,4 @@
-"""Scripted expert for so101/lift: grasp the cube, go up. How it moves and why it errs: `sim/experts/top_down.py`."""
+"""Scripted expert for the lift tasks: grasp the cube, go up. How it moves, and why it errs: see `top_down.py`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,32 @@ class LiftExpertConfig(TopDownConfig):
 
     grip: float = 0.004  # tool above the cube's centre when it grasps [m]
     height: float = 0.070  # of the cube's centre that it lifts to [m]
+
+
+@dataclass(frozen=True)
+class KochLiftExpertConfig(LiftExpertConfig):
+    """How the expert moves in koch/lift: smaller steps, a smaller cube."""
+
+    pace: tuple[float, float] = (0.05, 0.09)
+    closed: float = 0.10
+    parallel: float = 0.34
+    hover: float = 0.030
+    height: float = 0.060
+
+
+@dataclass(frozen=True)
+class Ur5eLiftExpertConfig(LiftExpertConfig):
+    """How the expert moves in ur5e/lift: a larger cube, and two fingers that move alike."""
+
+    pace: tuple[float, float] = (0.20, 0.35)
+    opened: float = 0.72
+    closed: float = 0.32
+    parallel: float = 0.47
+    noise: float = 0.003
+    hover: float = 0.060
+    approach: float = 0.0
+    grip: float = 0.0
+    height: float = 0.22
 
 
 class LiftExpert(TopDownExpert):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.experts.top_down import PARALLEL, Goal, Sight, TopDownConfig, TopDownExpert, choose
+from sim.experts.top_down import Goal, Sight, TopDownConfig, TopDownExpert, choose
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class PlaceExpert(TopDownExpert):
         height = c.drop + np.clip(8.0 * (away - 0.5 * c.tolerance), 0.0, c.clear)
         still = np.zeros(len(cube))
         bring = self.carry(sight, sight.tool, offset, still, above - c.rim, height - above)
-        opened = np.clip((sight.q[:, 5] - PARALLEL) / 0.1, 0.0, 1.0)
+        opened = np.clip((sight.grip - c.parallel) / 0.1, 0.0, 1.0)
         placed = (away < c.tolerance * (1.0 + opened)) & (above < c.drop + 0.003 + 0.003 * opened)
         goal = choose(self.held(sight, cube), bring, pick)
         return choose(placed, self.let_go(sight, c.retreat), goal)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
-from sim.models.so101 import CONTACT_PART, CONTACT_TABLE, CONTACT_WORLD
+from sim.models.arm import CONTACT_PART, CONTACT_TABLE, CONTACT_WORLD
 
 BLUE = (0.16, 0.42, 0.75, 1.0)
 RED = (0.80, 0.22, 0.20, 1.0)
@@ -48,11 +48,19 @@ def add_table(spec: mujoco.MjSpec) -> None:
 
 
 def add_camera(
-    spec: mujoco.MjSpec, name: str, position: tuple[float, float, float], target: tuple[float, float, float]
+    spec: mujoco.MjSpec,
+    name: str,
+    position: Sequence[float],
+    target: Sequence[float],
+    fovy: float = 38.0,
+    parent: str = "world",
 ) -> None:
-    """An upright camera at `position` that looks at `target` [m]."""
+    """A camera at `position` that looks at `target` [m], upright, both in the frame of the body `parent`.
+
+    `fovy` is its vertical field of view [degrees].
+    """
     axes = _look_at(np.array(position), np.array(target))
-    spec.worldbody.add_camera(name=name, pos=position, xyaxes=axes, fovy=38)
+    spec.body(parent).add_camera(name=name, pos=position, xyaxes=axes, fovy=fovy)
 
 
 def _look_at(position: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -70,8 +78,9 @@ def add_part(
     mass: float,
     rgba: Sequence[float] = BLUE,
     carries: bool = False,
+    half_length: float | None = None,
 ) -> None:
-    """A free square part, its frame at its centre; half sizes [m], mass [kg].
+    """A free square part, its frame at its centre; half sizes [m], mass [kg]; `half_length` along x makes it a bar.
 
     Parts touch table, fixtures and pads, and one another where one of the two `carries` others.
     """
@@ -80,7 +89,7 @@ def add_part(
     body.add_geom(
         name=name,
         type=_BOX,
-        size=[half_width, half_width, half_height],
+        size=[half_width if half_length is None else half_length, half_width, half_height],
         mass=mass,
         rgba=rgba,
         contype=CONTACT_PART | (CONTACT_WORLD if carries else 0),
@@ -88,6 +97,26 @@ def add_part(
         condim=3,
         friction=[0.5, 0.005, 0.0001],
     )
+
+
+def add_mark(spec: mujoco.MjSpec, name: str, radius: float, rgba: Sequence[float]) -> None:
+    """A disc on the table that nothing touches (a mocap body, posed per simulation); radius [m]."""
+    body = spec.worldbody.add_body(name=name, mocap=True, pos=[0.15, 0, 0])
+    body.add_geom(
+        type=mujoco.mjtGeom.mjGEOM_CYLINDER,
+        pos=[0, 0, 0.0005],
+        size=[radius, 0.0005, 0],
+        rgba=rgba,
+        contype=0,
+        conaffinity=0,
+    )
+
+
+def add_wall(spec: mujoco.MjSpec, centre: tuple[float, float], size: tuple[float, float, float]) -> None:
+    """An upright box that stands on the table for good; centre on the table and sides [m]."""
+    half = [side / 2 for side in size]
+    contact = {"contype": CONTACT_WORLD | CONTACT_TABLE, "conaffinity": 0, "condim": 3}
+    spec.worldbody.add_geom(type=_BOX, pos=[*centre, half[2]], size=half, rgba=WOOD, **contact)
 
 
 def add_block(spec: mujoco.MjSpec, name: str, half_hole: float, wall: float, height: float) -> None:

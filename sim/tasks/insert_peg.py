@@ -13,7 +13,7 @@ block is a mocap body: posed for each episode, and nothing moves it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -115,9 +115,10 @@ def make_rig(
     config: InsertPegConfig = STANDARD,
     servo: str = "ideal",
     randomise: str = "none",
+    cameras: Sequence[str] = (),
 ) -> SimRig:
     """The simulated SO-101 with peg and block, and a tracker that sees both; n rows. See `table_top.make_rig`."""
-    return table_top.make_rig(description, n, config, nthread, guard, noise, realtime, servo, randomise)
+    return table_top.make_rig(description, n, config, nthread, guard, noise, realtime, servo, randomise, cameras)
 
 
 __all__ = ["NAME", "STANDARD", "InsertPeg", "InsertPegConfig", "build_model", "make_rig"]

@@ -1,7 +1,8 @@
-"""so101/lift: pick up a cube.
+"""so101/lift, koch/lift, ur5e/lift: pick up a cube.
 
-A 20 mm cube of 10 g lies in a 12 x 20 cm region centred at (0.165, 0) m, turned by up to 45 degrees. Success: the
-cube's centre is at least 60 mm above the table for 5 ticks in a row, within 6 s. Reward 1 at success, else 0.
+so101/lift: a 20 mm cube of 10 g lies in a 12 x 20 cm region centred at (0.165, 0) m, turned by up to 45 degrees.
+Success: the cube's centre is at least 60 mm above the table for 5 ticks in a row, within 6 s. Reward 1 at success,
+else 0.
 
 Geometry, and why: jaws whose pads are parallel 20 mm apart set the cube's width. With the gripper pointing down the
 arm reaches a height of 60 mm between 0.08 m and 0.255 m from its pan axis; the region's corners lie between 0.105 m
@@ -18,7 +19,7 @@ import mujoco
 import numpy as np
 
 from robo_rl.types import Obs
-from sim.models.table import RED, add_part
+from sim.models.table import RED, add_camera, add_part
 from sim.poses import pose_view
 from sim.tasks.table_top import Place, TableConfig, TableTask, closeness, tool_distance
 from sim.world import World
@@ -44,6 +45,40 @@ class LiftConfig(TableConfig):
 
     def places(self) -> Mapping[str, Place]:
         return {"cube": Place(self.cube_centre, self.cube_region, self.cube_yaw, self.cube_width / 2)}
+
+
+@dataclass(frozen=True)
+class KochLiftConfig(LiftConfig):
+    """koch/lift: a 17 mm cube, the width at which this arm's jaws are parallel. With the gripper pointing down the arm
+    reaches a height of 60 mm between 0.052 m and 0.174 m from its pan axis; the region's corners lie between 0.095 m
+    and 0.170 m."""
+
+    cube_centre: tuple[float, float] = (0.125, 0.0)
+    cube_region: tuple[float, float] = (0.06, 0.14)
+    cube_width: float = 0.017
+    cube_mass: float = 0.006
+    height: float = 0.050
+
+    name: ClassVar[str] = "koch/lift"
+
+
+@dataclass(frozen=True)
+class Ur5eLiftConfig(LiftConfig):
+    """ur5e/lift: a 50 mm cube of 100 g, in a gripper that opens by 85 mm. With the gripper pointing down the arm
+    reaches a height of 0.25 m between 0.15 m and 0.85 m from its pan axis; the region's corners lie between 0.30 m and
+    0.63 m."""
+
+    cube_centre: tuple[float, float] = (0.45, 0.0)
+    cube_region: tuple[float, float] = (0.30, 0.40)
+    cube_width: float = 0.050
+    cube_mass: float = 0.100
+    height: float = 0.200
+
+    name: ClassVar[str] = "ur5e/lift"
+
+    def furnish(self, spec: mujoco.MjSpec) -> None:
+        super().furnish(spec)
+        add_camera(spec, "wide", (1.35, -0.95, 0.85), (0.28, 0.0, 0.22))
 
 
 class Lift(TableTask):

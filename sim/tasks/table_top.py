@@ -9,7 +9,7 @@ task's terms, each in 0..1: nothing a tick gives before success is above zero, s
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -18,12 +18,14 @@ import mujoco
 import numpy as np
 
 from robo_rl import random
+from robo_rl.cameras import Camera, cameras_of
 from robo_rl.errors import UnknownName
 from robo_rl.robot import Guard, RobotDescription
 from robo_rl.spec import Spec
 from robo_rl.task import Task, Verdict
 from robo_rl.types import PRIVILEGED, Obs, Reason
-from sim.models.so101 import add_arm
+from sim.cameras import add_cameras, camera_sensors
+from sim.models.arms import add_arm
 from sim.models.table import add_table
 from sim.poses import pose_view
 from sim.randomisation import Randomiser, preset
@@ -45,13 +47,14 @@ class Place:
     region: tuple[float, float]  # sides [m]
     yaw: float  # [rad], plus or minus
     height: float = 0.0  # of its frame above the table [m]
+    heading: float = 0.0  # about which it is turned [rad]
 
     def poses(self, draw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Positions (K, 3) and quaternions (K, 4) from draws (K, 3) in -1..1."""
         position, quaternion = np.zeros((len(draw), 3)), np.zeros((len(draw), 4))
         position[:, :2] = self.centre + draw[:, :2] * self.region / np.array(2.0)
         position[:, 2] = self.height
-        yaw = draw[:, 2] * self.yaw
+        yaw = self.heading + draw[:, 2] * self.yaw
         quaternion[:, 0], quaternion[:, 3] = np.cos(yaw / 2), np.sin(yaw / 2)
         return position, quaternion
 
@@ -132,14 +135,19 @@ def tool_distance(obs: Obs, position: np.ndarray) -> np.ndarray:
     return np.linalg.norm(obs["tool_pose"][:, :3] - position, axis=1)
 
 
-def build_model(description: RobotDescription, config: TableConfig) -> mujoco.MjModel:
-    """Compile arm, table and the task's bodies."""
+def build_model(
+    robots: RobotDescription | Sequence[RobotDescription], config: TableConfig, cameras: Sequence[Camera] = ()
+) -> mujoco.MjModel:
+    """Compile arms, table, the task's bodies, and what `cameras` need."""
+    robots = (robots,) if isinstance(robots, RobotDescription) else robots
     spec = mujoco.MjSpec()
     spec.modelname, spec.compiler.degree = config.name.rpartition("/")[2], False
-    set_physics(spec, description.dt)
+    set_physics(spec, robots[0].dt)
     add_table(spec)
-    add_arm(spec, description)
+    for robot in robots:
+        add_arm(spec, robot)
     config.furnish(spec)
+    add_cameras(spec, cameras)
     return spec.compile()
 
 
@@ -167,20 +175,43 @@ def make_rig(
     realtime: bool = False,
     servo: str = "ideal",
     randomise: str = "none",
+    cameras: Sequence[str] = (),
 ) -> SimRig:
     """The simulated arm with the task's bodies, and a tracker that sees them; n rows.
 
     Args:
         servo: "ideal", or "real": with the description's `servo_details`.
-        randomise: one of `sim.randomisation.PRESETS`.
+        randomise: one of `sim.randomisation.PRESETS`; with cameras it changes what they see, too.
+        cameras: names from the description's `cameras`.
     """
+    robots, guards = [RobotDescription.load(description)], None if guard is None else [guard]
+    return assemble(robots, n, config, nthread, guards, noise, realtime, servo, randomise, cameras)
+
+
+def assemble(
+    robots: Sequence[RobotDescription],
+    n: int,
+    config: TableConfig,
+    nthread: int,
+    guards: Sequence[Guard] | None,
+    noise: TrackerNoise,
+    realtime: bool,
+    servo: str,
+    randomise: str,
+    cameras: Sequence[str] = (),
+) -> SimRig:
+    """The simulated robots on one table, each with its guard; cameras are those of the first. See `make_rig`."""
     require_batch()
-    robot, ranges = RobotDescription.load(description), preset(randomise)
+    ranges, eyes = preset(randomise), cameras_of(robots[0], cameras, "task.rig.cameras")
     if servo not in SERVOS:
         raise UnknownName("task.rig.servo", servo, SERVOS)
-    details = ServoDetails.of(robot) if servo == "real" else None if ranges is None else ServoDetails()
-    world = World(build_model(robot, config), n, robot.dt, nthread)
-    arm, tracker = SimRobot(world, robot, guard, details), ObjectTracker(world, config.bodies, noise)
+    world = World(build_model(robots, config, eyes), n, robots[0].dt, nthread)
+    arms = []
+    for robot, guard in zip(robots, [None] * len(robots) if guards is None else guards, strict=True):
+        details = ServoDetails.of(robot) if servo == "real" else None if ranges is None else ServoDetails()
+        arms.append(SimRobot(world, robot, guard, details))
+    tracker = ObjectTracker(world, config.bodies, noise)
     truth = [ObjectTracker(world, config.bodies, EXACT, PRIVILEGED)]
-    randomiser = None if ranges is None else Randomiser(world, ranges, [arm], [tracker])
-    return SimRig(world, [arm], [tracker], truth, realtime, randomiser)
+    randomiser = None if ranges is None else Randomiser(world, ranges, arms, [tracker])
+    seen, looks = camera_sensors(world, eyes, randomise)
+    return SimRig(world, arms, [tracker, *seen], [*truth, *looks], realtime, randomiser)

@@ -32,7 +32,8 @@ made: list[RigEnv] = []
 
 
 def make() -> RigEnv:
-    config = compose("deploy", ["robot=so101", "robot.bus=emulated", "robot.rig.arm.patience=0.2"])
+    calm = [f"robot.rig.driver.{key}=20.0" for key in ("watchdog", "patience", "stall")]  # [s]; a busy machine is late
+    config = compose("deploy", ["robot=so101", "robot.bus=emulated", "robot.rig.arm.patience=0.2", *calm])
     env = make_env(config.task, config.robot, 1, realtime=True)
     assert isinstance(env, RigEnv)
     made.append(env)

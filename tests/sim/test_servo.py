@@ -81,6 +81,29 @@ def test_torque_falls_with_speed(description: RobotDescription, velocity: float,
     np.testing.assert_allclose(torque, share * description.joints[0].max_torque, atol=1e-9)
 
 
+def test_a_number_for_every_joint(description: RobotDescription) -> None:
+    """Dead band and no-load speed of two kinds of motor in one arm; 0 is no limit."""
+    servos = servos_of(description, dead_band=(0.0, 0.1, 0.0, 0.0, 0.0, 0.0), no_load_speed=(0.0, 5.0, 10.0, 0, 0, 0))
+    servos.command(np.full((1, 6), 1.5), LIVE)
+    target = servos.drive(0, np.zeros((1, 6)), np.full((1, 6), 2.5))[0]
+    share = target * description.servo("kp") / description.array("max_torque")
+    np.testing.assert_allclose(share, [1.0, 0.5, 0.75, 1.0, 1.0, 1.0])
+    servos.home(LIVE, np.zeros(6))
+    servos.command(np.full((1, 6), 0.05), LIVE)
+    assert np.array_equal(servos.drive(0, np.zeros((1, 6)), np.zeros((1, 6)))[0] != 0, [True, False, *[True] * 4])
+
+
+def test_lookahead_is_a_first_order_lag(description: RobotDescription) -> None:
+    """setpoint (1 - exp(-t / T)), and it survives a saved state."""
+    servos = servos_of(description, lookahead=0.1)
+    found = targets(servos, [0.1] * 3)
+    t = description.dt / SUBSTEPS * np.arange(1, 3 * SUBSTEPS + 1)
+    np.testing.assert_allclose(found, 0.1 * (1 - np.exp(-t / 0.1)), atol=1e-12)
+    other = servos_of(description, lookahead=0.1)
+    other.load_state(np.zeros(1, int), servos.save_state(np.zeros(1, int)))
+    assert np.array_equal(targets(servos, [0.2]), targets(other, [0.2]))
+
+
 def test_no_servo_passes_its_no_load_speed(description: RobotDescription) -> None:
     """In the world: without damping and friction an ideal servo goes on accelerating, this one approaches the speed."""
     model = build_model(description, LiftConfig())

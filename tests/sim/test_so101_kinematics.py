@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 
 from robo_rl.robot import RobotDescription
-from sim.experts.so101_arm import TopDownArm
+from sim.experts.top_down_arm import TopDownArm
 from sim.tasks.insert_peg import InsertPegConfig, build_model
 
 
@@ -70,5 +70,5 @@ def test_sag_is_gravity(description: RobotDescription) -> None:
     data, arm = mujoco.MjData(model), TopDownArm(description)
     data.qpos[:6] = [0.3, -0.2, 0.6, 1.2, 0.0, 0.3]
     mujoco.mj_forward(model, data)
-    expected = -data.qfrc_bias[:5] / description.model["servo"]["kp"]
+    expected = -data.qfrc_bias[:5] / description.servo("kp")[:5]
     np.testing.assert_allclose(arm.sag(data.qpos[:5])[1:4], expected[1:4], atol=1e-3)

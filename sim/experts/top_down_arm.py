@@ -1,4 +1,4 @@
-"""Closed-form kinematics of the SO-101 with its gripper pointing down, vectorised over rows.
+"""Closed-form kinematics of a five-joint arm (SO-101, Koch) with its gripper pointing down, vectorised over rows.
 
 In the vertical plane that the pan joint selects, the arm is a planar chain: shoulder axis, upper arm L1, forearm L2,
 and the hand L3 from the wrist axis to the tool. Heights z and radii r are measured from the pan axis's foot.
@@ -33,7 +33,7 @@ class TopDownArm:
         self._l2, self._a2 = np.hypot(fore[0], fore[2]), np.arctan2(fore[2], fore[0])
         self._l3 = position[4, 0] + description.tool_position[0]
         self._weights = _weights(description)
-        self._kp = description.model["servo"]["kp"]
+        self._kp = description.servo("kp")[:5]
 
     def forward(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Tool position (..., 3), yaw (...) and pitch (...)."""
