@@ -1,25 +1,69 @@
-"""What every joint-position device shares: a guard before its bus, a ramp to the home pose, finite readings."""
+"""What every joint-position device shares: a guard before its bus, a ramp to the home pose, finite readings, a safe
+state after a fault."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
+from copy import copy
+from typing import Any, Self
 
 import numpy as np
 
 from hardware.guard import Guard
+from hardware.guardian import Takeover
+from hardware.ramp import Ramp
 from robo_rl.kinematics import Kinematics
 from robo_rl.robot import Robot, RobotDescription, Stamp
 from robo_rl.types import Obs
 
+ONE = np.ones(1, bool)
 
-class Device(Robot):
-    """One described robot (N = 1) behind its guard. A driver adds opening, sending, measuring and releasing.
+
+class GuardedRobot(Robot):
+    """One described robot (N = 1) whose commands pass a guard, in this process or in another one."""
+
+    def __init__(self, description: RobotDescription, guard: Guard) -> None:
+        self.description, self.guard = description, guard
+        self.obs_spec, self.act_spec = description.obs_spec, description.act_spec
+        self._kinematics = Kinematics(description) if description.tool_parent else None
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Forget a latched fault; the next `home` starts from the measured pose."""
+
+    def rest(self) -> None:
+        """Hold, and do not expect commands until the next one: see `Rig.rest`."""
+
+    @property
+    def report(self) -> Mapping[str, Any]:
+        """How its driver did, for result files; nothing where it has no process of its own."""
+        return {}
+
+    def observed(
+        self, position: np.ndarray, velocity: np.ndarray, stamp: float, applied: np.ndarray
+    ) -> tuple[Obs, Stamp]:
+        """The observation made of joint position, velocity and accepted setpoint, (A,) each."""
+        obs = {
+            "joint_position": position.astype(np.float32)[None],
+            "joint_velocity": velocity.astype(np.float32)[None],
+            "applied": applied.astype(np.float32)[None],
+        }
+        if self._kinematics is not None:
+            pose = self._kinematics.tool_pose(np.nan_to_num(position)[None])
+            obs[self.description.tool_key] = pose.astype(np.float32)
+        return obs, dict.fromkeys(obs, np.array([stamp]))
+
+
+class Device(GuardedRobot):
+    """A robot on a bus of this process. A driver adds opening, sending, measuring and releasing.
 
     Args:
         description: joints, limits, home pose and control period.
-        guard: default a `Guard` of that description.
+        guard: default a `Guard` of that description; its period is the one between two commands.
         home_speed: speed of the homing ramp, as a fraction of the joints' `max_speed`.
         tolerance: joint error below which the robot is home [rad].
+        max_first: how far the first target after homing may be from where the robot is [rad].
     """
 
     def __init__(
@@ -28,53 +72,99 @@ class Device(Robot):
         guard: Guard | None = None,
         home_speed: float = 0.5,
         tolerance: float = 0.05,
+        max_first: float = float("inf"),
     ) -> None:
-        self.description = description
-        self.guard = Guard(description, 1) if guard is None else guard
-        self.obs_spec, self.act_spec = description.obs_spec, description.act_spec
-        self._kinematics = Kinematics(description)
+        super().__init__(description, Guard(description, 1) if guard is None else guard)
         self._home = description.array("home").astype(np.float32)[None]
-        self._ramp = (description.array("max_speed") * description.dt * home_speed).astype(np.float32)
-        self._tolerance = tolerance
-        self._holding = False  # the guard knows where the robot is
+        self._home_speed, self._tolerance, self._max_first = home_speed, tolerance, max_first
+        self._ramp: Ramp | None = None
+        self.holding = False  # the motors are on, and the guard knows where the robot is
+        self._begun = self._safe = False  # a policy's target was accepted; a fault has been answered
+        nothing = np.zeros(len(description.joints))
+        self.measured = (description.array("home"), nothing, float("-inf"))  # what `measure` returned last
 
     def home(self, where: np.ndarray) -> np.ndarray:
         """One tick of a ramp from the measured pose to the home pose. A robot with a fault does not move."""
         if not where.any() or self.guard.faults.any():
             return np.zeros_like(where)
-        position, _, _ = self._measure()
-        if not self._holding:
+        position, _, _ = self.measure()
+        if not self.holding:
             self._activate(position)
             self.guard.reset(where, position[None])
-            self._holding = not self.guard.faults.any()
+            self.holding = not self.guard.faults.any()
+            self._settle()
             return np.zeros_like(where)
-        sent = self.guard.sent
-        setpoint = self.write(np.clip(self._home, sent - self._ramp, sent + self._ramp), where)
+        self._begun = False
+        setpoint = self._move(self._homeward()[None], where)
         near = np.abs(position - self._home).max() < self._tolerance
         return where & near & (setpoint == self._home).all()
 
     def write(self, action: np.ndarray, live: np.ndarray) -> np.ndarray:
-        setpoint = self.guard.filter(action, live)
         if live.any():
-            self._send(setpoint[0])
-        return setpoint
+            self.admit(action)
+        return self._move(action, live)
+
+    def admit(self, action: np.ndarray) -> None:
+        """Latch a fault where a first target (1, A) is too far away."""
+        away = np.abs(action - self.guard.sent)[0]
+        if not self._begun and (away > self._max_first).any():
+            joint = int(np.argmax(away))
+            self.guard.fault(
+                ONE,
+                f"first target too far away: {self.description.names[joint]} by {away[joint]:.2f} rad, limit "
+                f"{self._max_first:.2f}; does the policy begin at the home pose?",
+            )
+        self._begun = True
 
     def read(self) -> tuple[Obs, Stamp]:
-        position, velocity, stamp = self._measure()
+        return self.observed(*self.measure(), self.guard.sent[0])
+
+    def measure(self) -> tuple[np.ndarray, np.ndarray, float]:
+        """Latest joint position (A,) [rad], velocity (A,) [rad/s] and capture time [s]; safe state after a fault."""
+        self.measured = position, velocity, _ = self._measure()
         if not (np.isfinite(position).all() and np.isfinite(velocity).all()):
-            self.guard.fault(np.ones(1, bool), "measured joint state is not finite")
-        obs = {
-            "joint_position": position.astype(np.float32)[None],
-            "joint_velocity": velocity.astype(np.float32)[None],
-            "applied": self.guard.sent,
-            "tool_pose": self._kinematics.tool_pose(np.nan_to_num(position)[None]).astype(np.float32),
-        }
-        return obs, dict.fromkeys(obs, np.array([stamp]))
+            self.guard.fault(ONE, "measured joint state is not finite")
+        self._settle()
+        return self.measured
 
     def clear(self) -> None:
-        """Forget a latched fault; the next `home` starts from the measured pose."""
-        self.guard.clear(np.ones(1, bool))
-        self._holding = False
+        self.guard.clear(ONE)
+        self.holding = self._begun = self._safe = False
+
+    def at(self, dt: float) -> Self:
+        """This device, not connected yet, for another time between two commands [s]."""
+        twin = copy(self)
+        twin.guard = self.guard.at(dt)
+        return twin
+
+    def takeover(self) -> Takeover | None:
+        """What a guardian needs to bring the safe state; None where the device itself notices that nobody commands."""
+        return None
+
+    def tally(self) -> Mapping[str, int]:
+        """What happened on the bus so far: `transactions`, attempts `retried`, transactions `failed`."""
+        return {}
+
+    def _homeward(self) -> np.ndarray:
+        """The next setpoint (A,) on the way home; a new way where the guard left the last one."""
+        sent = self.guard.sent[0]
+        if self._ramp is None or not np.array_equal(self._ramp.last, sent):
+            velocity = self.guard.velocity[0]
+            self._ramp = Ramp(self.description, self._home_speed, self.guard.dt, sent, velocity, self._home[0])
+        return self._ramp.step()
+
+    def _move(self, action: np.ndarray, live: np.ndarray) -> np.ndarray:
+        setpoint = self.guard.filter(action, live)
+        if live.any() and not self.guard.faults.any():
+            self._send(setpoint[0])
+        self._settle()
+        return setpoint
+
+    def _settle(self) -> None:
+        """The first look after a fault brings the safe state."""
+        if self.guard.faults.any() and not self._safe:
+            self._safe = True
+            self.stop()
 
     def _activate(self, position: np.ndarray) -> None:
         """Let the motors hold the measured `position` (A,) [rad]; called before the first command after `connect` or

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,10 @@ from hardware.calibration import Calibration, Ticks
 from hardware.device import Device
 from hardware.feetech_connect import identify, open_bus, told
 from hardware.guard import Guard
+from hardware.guardian import Takeover
 from hardware.servo_health import ServoHealth, ServoLimits, ServoState
 from hardware.sts3215 import Register, decode
-from robo_rl.errors import UserError
+from robo_rl.errors import UnknownName, UserError
 from robo_rl.robot import RobotDescription
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ SETTINGS = (  # LeRobot's gains for these arms: softer than the factory's, which
     (sts3215.D_GAIN, 32),
     (sts3215.ACCELERATION, 0),  # the guard bounds speed; a second profile below it would only add delay
 )
+SAFE = ("hold", "release")
 IN_SERVO = (  # where a servo keeps its calibration, and what the file calls it
     (sts3215.HOMING_OFFSET, "homing_offset"),
     (sts3215.MIN_POSITION, "range_min"),
@@ -41,8 +43,8 @@ class FeetechArm(Device):
     """An arm on Feetech's SDK (extra `so101`).
 
     Life cycle: `connect` opens the port, finds every servo, compares calibration and model and writes settings, but
-    moves nothing; the first `home` writes the measured position as the goal and then switches the torque on; `stop`
-    and `close` leave the arm holding its last goal, because switching the torque off lets it fall.
+    moves nothing; the first `home` writes the measured position as the goal and then switches the torque on; `close`
+    leaves the arm holding its last goal, because switching the torque off lets it fall.
 
     A reading that fails `attempts` times is replaced by the last one, with its old stamp; `max_losses` of them in a
     row latch a fault, and so do a lost port and whatever `ServoHealth` finds.
@@ -55,10 +57,14 @@ class FeetechArm(Device):
         baudrate: of the bus [baud].
         limits: when a servo is not well.
         release: switch the torque off at `close`; the arm falls.
+        safe: state after a fault, and after the end of whoever commands: "hold" keeps the last goal, "release" switches
+            the torque off. (These servos have no damping.)
+        torque: share of their stall torque that the servos may use.
         patience: [s] that a servo may take to answer.
         attempts: requests until an answer counts as lost.
         max_losses: lost answers in a row that latch a fault.
-        state_every: ticks from one reading of temperature, voltage, current and load to the next.
+        state_time: [s] from one reading of temperature, voltage, current and load to the next.
+        max_first: see `Device`.
     """
 
     def __init__(
@@ -70,19 +76,27 @@ class FeetechArm(Device):
         baudrate: int = 1_000_000,
         limits: ServoLimits | None = None,
         release: bool = False,
-        patience: float = 0.008,
+        safe: str = "hold",
+        torque: float = 1.0,
+        patience: float = 0.02,
         attempts: int = 3,
         max_losses: int = 3,
-        state_every: int = 10,
+        state_time: float = 0.33,
+        max_first: float = float("inf"),
     ) -> None:
-        super().__init__(description, guard)
+        super().__init__(description, guard, max_first=max_first)
+        if safe not in SAFE:
+            raise UnknownName("robot.rig.arm.safe", safe, SAFE)
+        if not 0.0 < torque <= 1.0:
+            raise UserError(f"robot.rig.arm.torque={torque}: valid are shares above 0, up to 1")
         self.port, self.calibration = port, calibration
         self.health = ServoHealth(description.names, limits or ServoLimits())
-        self._ticks, self._ids = Ticks(calibration, description), calibration.ids
+        self.ticks, self._ids = Ticks(calibration, description), calibration.ids
         self._baudrate, self._patience, self._attempts = baudrate, patience, attempts
-        self._release, self._max_losses, self._state_every = release, max_losses, state_every
+        self._release, self._max_losses, self._state_time = release, max_losses, state_time
+        self._safe_state, self._torque = safe, torque
         self._bus: FeetechBus | None = None
-        self._reads = self._losses = 0
+        self._losses, self._state_read = 0, -np.inf  # [s] when the servos' state was read
         still = np.zeros(len(self._ids))
         self._last = (description.array("home"), still, -np.inf)
 
@@ -104,8 +118,8 @@ class FeetechArm(Device):
             with bus.patiently(), told(self.port, self.description.names, self._ids):
                 identify(bus, self.port, self.description.names, self._ids)
                 self._require_calibration(bus)
-                _configure(bus, self._ids)
-                self._bus, self._reads = bus, 0
+                _configure(bus, self._ids, self._torque)
+                self._bus, self._state_read = bus, -np.inf
                 self._last = self._sample()
         except BaseException:
             self._bus = None
@@ -113,22 +127,43 @@ class FeetechArm(Device):
             raise
 
     def stop(self) -> None:
-        """Hold: the servos keep their last goal."""
+        """Hold, which the servos do by themselves; or let go."""
+        if self._safe_state == "release" and self._bus is not None:
+            self._let_go(self._bus)
 
     def close(self) -> None:
         if self._bus is None:
             return
-        with self._guarded():
-            if self._release:
-                self._bus.write_all(self._ids, sts3215.TORQUE_ENABLE, [0] * len(self._ids))
+        if self._release:
+            self._let_go(self._bus)
         self._bus.close()
         self._bus = None
+
+    def takeover(self) -> Takeover:
+        """A servo holds its last goal when nobody commands: to let go, somebody has to tell it."""
+        packets = [sts3215.sync_write(self._ids, sts3215.TORQUE_ENABLE, 0)] if self._safe_state == "release" else []
+        return Takeover(self._connected.number, packets)
+
+    def tally(self) -> Mapping[str, int]:
+        if self._bus is None:
+            return {}
+        counters = self._bus.counters
+        return {"transactions": counters.transactions, "retried": counters.retried, "failed": counters.failed}
+
+    def _let_go(self, bus: FeetechBus) -> None:
+        """Torque off; nobody answers a packet to all, so it is read back."""
+        with self._guarded():
+            for _ in range(self._attempts):
+                bus.write_all(self._ids, sts3215.TORQUE_ENABLE, [0] * len(self._ids))
+                held, _ = bus.read_all(self._ids, sts3215.TORQUE_ENABLE.address, sts3215.TORQUE_ENABLE.size)
+                if not any(on for (on,) in held):
+                    return
 
     def _activate(self, position: np.ndarray) -> None:
         """Goal first, read back, torque second: a servo jumps to whatever its goal register holds."""
         if not np.isfinite(position).all():
             return
-        goals = self._ticks.goal(position).tolist()
+        goals = self.ticks.goal(position).tolist()
         with self._guarded(), self._connected.patiently():
             self._connected.write_all(self._ids, sts3215.GOAL_POSITION, goals)
             held = [self._connected.read(servo, sts3215.GOAL_POSITION) for servo in self._ids]
@@ -141,26 +176,26 @@ class FeetechArm(Device):
 
     def _send(self, setpoint: np.ndarray) -> None:
         with self._guarded():
-            self._connected.write_all(self._ids, sts3215.GOAL_POSITION, self._ticks.goal(setpoint).tolist())
+            self._connected.write_all(self._ids, sts3215.GOAL_POSITION, self.ticks.goal(setpoint).tolist())
 
     def _measure(self) -> tuple[np.ndarray, np.ndarray, float]:
         with self._guarded(self._max_losses):
             self._last = self._sample()
             self._losses = 0
             position, velocity, stamp = self._last
-            if self._holding:
+            if self.holding:
                 self._report(self.health.moving(position - self.guard.sent[0], velocity, stamp))
         return self._last
 
     def _sample(self) -> tuple[np.ndarray, np.ndarray, float]:
-        """Read position and velocity, and every `state_every` times the servos' state with them."""
-        whole = self._reads % self._state_every == 0
-        self._reads += 1
+        """Read position and velocity, and every `state_time` the servos' state with them."""
         before = time.monotonic()
+        whole = before - self._state_read >= self._state_time
+        self._state_read = before if whole else self._state_read
         size = sts3215.STATE_BYTES if whole else sts3215.MOTION_BYTES
         data, errors = self._connected.read_all(self._ids, sts3215.PRESENT_POSITION.address, size)
-        position = self._ticks.angle(_values(data, sts3215.PRESENT_POSITION))
-        velocity = self._ticks.velocity(_values(data, sts3215.PRESENT_VELOCITY))
+        position = self.ticks.angle(_values(data, sts3215.PRESENT_POSITION))
+        velocity = self.ticks.velocity(_values(data, sts3215.PRESENT_VELOCITY))
         self._report(self.health.errors(errors))
         if whole:
             self._report(self.health.watch(_state(data)))
@@ -206,9 +241,10 @@ class FeetechArm(Device):
                 self._fault(f"{error} ({joint}), readings lost in a row: {self._losses}")
 
 
-def _configure(bus: FeetechBus, ids: tuple[int, ...]) -> None:
+def _configure(bus: FeetechBus, ids: tuple[int, ...], torque: float) -> None:
     """Write the settings that differ: EEPROM wears out."""
     for servo in ids:
+        bus.write(servo, sts3215.TORQUE_LIMIT, round(1000 * torque))
         wrong = [(register, value) for register, value in SETTINGS if bus.read(servo, register) != value]
         if not wrong:
             continue

@@ -59,6 +59,11 @@ class FeetechBus:
         self._packets = sdk.PacketHandler(LITTLE_ENDIAN)
         self._groups: dict[Any, Any] = {}
 
+    @property
+    def number(self) -> int:
+        """File descriptor of the port."""
+        return self._port.ser.fileno()
+
     def ping(self, servo: int) -> int:
         """The servo's model number."""
 

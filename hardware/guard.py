@@ -6,91 +6,21 @@ faults: a latched row holds its last sent setpoint until somebody calls `clear`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from robo_rl.errors import UserError
+from hardware.limits import AccelerationLimit, Limit, PositionLimit, RateLimit, Workspace
 from robo_rl.kinematics import Kinematics
 from robo_rl.robot import RobotDescription
 
 
-class Limit(Protocol):
-    """One bound on setpoints. Limits apply in order; each may assume that `sent` obeyed all of them."""
-
-    def apply(self, target: np.ndarray, sent: np.ndarray) -> None:
-        """Move `target` (N, A) float32 into the limit, in place; `sent` (N, A) was sent a period ago."""
-        ...
-
-
-class PositionLimit:
-    """low <= target <= high, elementwise [rad]."""
-
-    def __init__(self, low: np.ndarray, high: np.ndarray) -> None:
-        self.low, self.high = low.astype(np.float32), high.astype(np.float32)
-
-    def apply(self, target: np.ndarray, sent: np.ndarray) -> None:
-        np.maximum(target, self.low, out=target)
-        np.minimum(target, self.high, out=target)
-
-
-class RateLimit:
-    """|target - sent| <= step, elementwise [rad]. Comes after the position limit: where the two conflict, it wins."""
-
-    def __init__(self, step: np.ndarray) -> None:
-        self.step = step.astype(np.float32)
-
-    def apply(self, target: np.ndarray, sent: np.ndarray) -> None:
-        np.maximum(target, sent - self.step, out=target)
-        np.minimum(target, sent + self.step, out=target)
-
-
-class Workspace:
-    """The tool stays in a box [m] of the base frame: a setpoint goes as far on the way from `sent` as the box lets it.
-
-    It applies after the rate limit: what lies between two setpoints that keep the joints' limits keeps them, too. A
-    tool that is outside may move as long as it gets no farther away.
-
-    Args:
-        kinematics: pose of the tool from joint positions.
-        low, high: corners of the box (3,) [m].
-    """
-
-    HALVINGS = 12  # the way is divided into 4096 parts
-
-    def __init__(self, kinematics: Kinematics, low: Sequence[float], high: Sequence[float]) -> None:
-        self._kinematics = kinematics
-        self._low, self._high = np.array(low, np.float64), np.array(high, np.float64)
-        if not (self._low < self._high).all():
-            raise UserError(f"workspace: low={list(low)} must be below high={list(high)}")
-
-    def apply(self, target: np.ndarray, sent: np.ndarray) -> None:
-        allowed = self._outside(sent)
-        rows = np.flatnonzero(self._outside(target) > allowed)
-        if rows.size:
-            target[rows] = self._as_far_as(target[rows], sent[rows], allowed[rows])
-
-    def _as_far_as(self, target: np.ndarray, sent: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-        """Bisection of the way from `sent`; every point it returns was checked."""
-        best, part = sent.copy(), np.zeros((len(sent), 1), np.float32)
-        for halving in range(1, self.HALVINGS + 1):
-            tried = part + np.float32(0.5**halving)
-            point = sent + tried * (target - sent)
-            fits = (self._outside(point) <= allowed)[:, None]
-            part, best = np.where(fits, tried, part), np.where(fits, point, best)
-        return best
-
-    def _outside(self, position: np.ndarray) -> np.ndarray:
-        """Distance of the tool from the box along its worst axis (N,) [m]; 0 inside."""
-        place = self._kinematics.tool_pose(position)[:, :3]
-        return np.maximum(np.maximum(self._low - place, place - self._high).max(axis=1), 0.0)
-
-
 class Guard:
-    """Filters setpoints of N rows: finite, within joint limits, within max_speed * dt of the last SENT setpoint.
+    """Filters setpoints of N rows: finite, within joint limits, within max_speed * dt of the last SENT setpoint, and
+    within max_acceleration * dt^2 of where the last two SENT setpoints lead.
 
-    A setpoint within all limits passes bit for bit (float32). A setpoint that is not finite latches a fault.
+    A setpoint within all limits passes bit for bit (float32). A setpoint that is not finite latches a fault. A row with
+    a fault, and one that is not live, stops at once, whatever its acceleration limit.
 
     Args:
         description: limits and speeds of the joints.
@@ -110,16 +40,13 @@ class Guard:
         max_misses: int = 5,
         workspace: tuple[Sequence[float], Sequence[float]] | None = None,
     ) -> None:
-        period = description.dt if dt is None else dt
-        self.limits: tuple[Limit, ...] = (
-            PositionLimit(description.array("low"), description.array("high")),
-            RateLimit(description.array("max_speed") * period),
-        )
-        if workspace is not None:
-            self.limits += (Workspace(Kinematics(description), *workspace),)
+        self.dt = description.dt if dt is None else dt
+        self.limits = _limits(description, self.dt, workspace)
         self.max_age, self.max_misses = max_age, max_misses
+        self._description, self._workspace = description, workspace
         self._names = description.names
         self._sent = np.tile(description.array("home").astype(np.float32), (n, 1))
+        self._moved = np.zeros_like(self._sent)  # [rad] from the setpoint before
         self._primed = np.zeros(n, bool)
         self._faults = np.zeros(n, bool)
         self._reasons = [""] * n
@@ -129,6 +56,11 @@ class Guard:
     def sent(self) -> np.ndarray:
         """(N, A) float32 last setpoints."""
         return self._sent.copy()
+
+    @property
+    def velocity(self) -> np.ndarray:
+        """(N, A) of the setpoints [rad/s]."""
+        return self._moved / self.dt
 
     @property
     def faults(self) -> np.ndarray:
@@ -143,6 +75,7 @@ class Guard:
         position = np.asarray(position, np.float32)
         finite = np.isfinite(position).all(axis=1)
         self._sent[where & finite] = position[where & finite]
+        self._moved[where & finite] = 0.0
         self._primed |= where & finite
         self._latch(where & ~finite, "measured position is not finite")
         self._refresh()
@@ -158,11 +91,27 @@ class Guard:
         if not np.isfinite(out).all():
             self._refuse(out, live)
         for limit in self.limits:
-            limit.apply(out, self._sent)
+            limit.apply(out, self._sent, self._moved)
         if not (self._all_open and live.all()):
             self._hold(out, live)
+        np.subtract(out, self._sent, out=self._moved)
         np.copyto(self._sent, out)
         return out
+
+    def preview(self, targets: Iterable[np.ndarray]) -> np.ndarray:
+        """The setpoints (N, A) that `filter` would have sent after the last of `targets`, finite and (N, A) each, one a
+        period. Nothing changes."""
+        sent, moved = self._sent, self._moved
+        for target in () if self._faults.any() else targets:
+            out = np.array(target, np.float32)
+            for limit in self.limits:
+                limit.apply(out, sent, moved)
+            sent, moved = out, out - sent
+        return sent.copy()
+
+    def at(self, dt: float) -> Guard:
+        """A guard with the same limits for another period [s]."""
+        return Guard(self._description, len(self._sent), dt, self.max_age, self.max_misses, self._workspace)
 
     def stale(self, age: np.ndarray | float, limit: float | None = None, what: str = "observation") -> None:
         """Latch rows whose observation is older than `limit` (default `max_age`) [s]; age (N,) or one for all [s]."""
@@ -212,3 +161,17 @@ class Guard:
 
     def _refresh(self) -> None:
         self._all_open = bool(self._primed.all()) and not self._faults.any()
+
+
+def _limits(
+    description: RobotDescription, dt: float, workspace: tuple[Sequence[float], Sequence[float]] | None
+) -> tuple[Limit, ...]:
+    """In the order in which they apply. An acceleration that reverses the full speed within a period bounds nothing."""
+    low, high = description.array("low"), description.array("high")
+    step, change = description.array("max_speed") * dt, description.array("max_acceleration") * dt**2
+    limits: list[Limit] = [PositionLimit(low, high), RateLimit(step)]
+    if (change < 2 * step).any():
+        limits.append(AccelerationLimit(low, high, change))
+    if workspace is not None:
+        limits.append(Workspace(Kinematics(description), *workspace))
+    return tuple(limits)

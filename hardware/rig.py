@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from hardware.device import Device
+from hardware.device import GuardedRobot
 from robo_rl.clock import Deadline
+from robo_rl.joined import joined_feature, joined_readings, joined_spec
 from robo_rl.robot import Rig, Sensor, Stamp
-from robo_rl.spec import Feature, Spec
 from robo_rl.types import Reason
 
 
@@ -29,7 +30,7 @@ class DeviceRig(Rig):
 
     def __init__(
         self,
-        robots: Sequence[Device],
+        robots: Sequence[GuardedRobot],
         sensors: Sequence[Sensor] = (),
         deadline: Deadline | None = None,
         sensor_max_age: float = 0.5,
@@ -38,10 +39,10 @@ class DeviceRig(Rig):
         self.robots, self.sensors = tuple(robots), tuple(sensors)
         self.dt = robots[0].description.dt
         self.deadline = Deadline(self.dt) if deadline is None else deadline
-        self.obs_spec = Spec({})
-        for part in (*self.robots, *self.sensors):
-            self.obs_spec = self.obs_spec | part.obs_spec
-        self.act_spec = _side_by_side([robot.act_spec for robot in robots])
+        self.obs_spec = joined_spec([robot.obs_spec for robot in robots])
+        for sensor in self.sensors:
+            self.obs_spec = self.obs_spec | sensor.obs_spec
+        self.act_spec = joined_feature([robot.act_spec for robot in robots])
         self._columns = np.cumsum([robot.act_spec.size for robot in robots])[:-1]
         self._sensor_max_age, self._now = sensor_max_age, now
         self._connected = self._closed = False
@@ -69,13 +70,10 @@ class DeviceRig(Rig):
                 robot.guard.missed(self.deadline.misses_in_a_row)
 
     def read(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        obs: dict[str, np.ndarray] = {}
-        stamps: dict[str, np.ndarray] = {}
-        for robot in self.robots:
-            values, times = robot.read()
+        readings = [robot.read() for robot in self.robots]
+        for robot, (_, times) in zip(self.robots, readings, strict=True):
             robot.guard.stale(self._age(times), what="joint state")
-            obs.update(values)
-            stamps.update(times)
+        obs, stamps = joined_readings(readings)
         for sensor in self.sensors:
             values, times = sensor.read()
             what = ", ".join(times)
@@ -92,7 +90,18 @@ class DeviceRig(Rig):
 
     @property
     def messages(self) -> Sequence[str]:
-        return ["; ".join(f"{r.description.name}: {r.guard.reasons[0]}" for r in self.robots if r.guard.faults.any())]
+        faulty = [(robot.description, robot.guard) for robot in self.robots if robot.guard.faults.any()]
+        return ["; ".join(f"{who.prefix}{who.name}: {guard.reasons[0]}" for who, guard in faulty)]
+
+    def rest(self) -> None:
+        for robot in self.robots:
+            robot.rest()
+
+    @property
+    def drivers(self) -> dict[str, Mapping[str, Any]]:
+        """How the robots' drivers did, by the names of the robots."""
+        reports = {robot.description.prefix + robot.description.name: robot.report for robot in self.robots}
+        return {name: report for name, report in reports.items() if report}
 
     def clear(self) -> None:
         """Forget latched faults. Only a person, or a command a person gave, calls this."""
@@ -108,11 +117,3 @@ class DeviceRig(Rig):
     def _age(self, times: Stamp) -> np.ndarray:
         """Age of the oldest key [s], (1,)."""
         return self._now() - np.min(list(times.values()), axis=0)
-
-
-def _side_by_side(features: Sequence[Feature]) -> Feature:
-    if len(features) == 1:
-        return features[0]
-    low, high = (np.concatenate([getattr(f, side) for f in features]) for side in ("low", "high"))
-    names = tuple(name for feature in features for name in feature.names)
-    return Feature((len(low),), features[0].dtype, low, high, features[0].unit, names)

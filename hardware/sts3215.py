@@ -6,10 +6,13 @@ complement.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 MODEL = 777
 TURN = 4096  # [ticks] a turn
+HEADER = b"\xff\xff"  # of a packet
+BROADCAST, SYNC_WRITE = 0xFE, 0x83
 LOCK_FROM = 40  # registers below this address are EEPROM
 
 
@@ -77,3 +80,16 @@ def decode(data: bytes | list[int], register: Register, start: int | None = None
 def error_names(bits: int) -> str:
     """Error bits of a reply in words."""
     return ", ".join(name for bit, name in ERRORS.items() if bits & bit) or f"error {bits}"
+
+
+def checksum(body: bytes) -> int:
+    """Checksum over a packet from its id on: the inverted low byte of the sum."""
+    return ~sum(body) & 0xFF
+
+
+def sync_write(servos: Sequence[int], register: Register, value: int) -> bytes:
+    """The packet that writes one register of several servos; none of them answers."""
+    data = bytes(encode(value, register))
+    shares = b"".join(bytes([servo]) + data for servo in servos)
+    body = bytes([BROADCAST, len(shares) + 4, SYNC_WRITE, register.address, register.size]) + shares
+    return HEADER + body + bytes([checksum(body)])

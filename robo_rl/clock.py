@@ -57,6 +57,16 @@ class Deadline:
         """(ticks,) wake-up latency [s] of the recorded ticks."""
         return self._late[: min(self.ticks, len(self._late))]
 
+    @property
+    def left(self) -> float:
+        """[s] until the next deadline; negative when it has passed."""
+        return self.dt if self._next is None else self._next - self._now()
+
+    def delay(self, seconds: float) -> None:
+        """Move the next deadline and all after it; a schedule that follows another one is pulled along with it."""
+        if self._next is not None:
+            self._next += seconds
+
     def start(self) -> None:
         """Begin a schedule now: the first deadline is one period away."""
         self._next = self._now() + self.dt

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hardware import sts3215
+from hardware import realtime, sts3215
 from hardware.calibration import Calibration, JointCalibration, Ticks
-from hardware.emulators.feetech_protocol import BROADCAST, Faults, Instruction, Packet, Parser, reply, targets
+from hardware.emulators.feetech_protocol import Faults, Instruction, Packet, Parser, reply, targets
 from hardware.emulators.plant import Motion, Plant, SecondOrder
 from hardware.emulators.servo_table import ServoTable
 from robo_rl.robot import RobotDescription
@@ -30,6 +30,7 @@ class Observed(NamedTuple):
     time: float  # [s] monotonic
     goals: np.ndarray  # (J,) [ticks]
     torque: np.ndarray  # (J,) bool
+    packets: int = 0  # with goals, so far: those in between told the same goals again
 
 
 class FeetechBusEmulator:
@@ -48,6 +49,7 @@ class FeetechBusEmulator:
         baudrate: [baud]; 10 bits a byte.
         return_delay: [s] before a servo answers.
         latency: [s] of the USB adapter, each way.
+        priority: of SCHED_FIFO for its thread, where it is granted: servos do not wait for other programs.
 
     Attributes:
         port: the device to open.
@@ -62,6 +64,7 @@ class FeetechBusEmulator:
         baudrate: int = 1_000_000,
         return_delay: float = 20e-6,
         latency: float = 500e-6,
+        priority: int = 0,
     ) -> None:
         self.description, self.calibration = description, calibration or emulated_calibration(description)
         self.plant = SecondOrder(description.array("home")) if plant is None else plant
@@ -74,13 +77,13 @@ class FeetechBusEmulator:
         self._silent: set[int] = set()
         self._byte, self._delay, self._latency = 10 / baudrate, return_delay, latency
         self._outbox: list[tuple[float, bytes]] = []  # (due, bytes)
-        self._parser = Parser()
+        self._parser, self._packets = Parser(), 0
         self._time = time.monotonic()
         self._motion = self._advance(self._time)
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
         self.port = os.ttyname(self._slave)
-        self._stopped = threading.Event()
+        self._stopped, self._priority = threading.Event(), priority
         self._thread = threading.Thread(target=self._serve, name="feetech bus", daemon=True)
         self._thread.start()
 
@@ -123,6 +126,7 @@ class FeetechBusEmulator:
             self.unplug()
 
     def _serve(self) -> None:
+        realtime.take_priority(self._priority)
         while not self._stopped.is_set():
             with self.lock:
                 now = time.monotonic()
@@ -145,6 +149,7 @@ class FeetechBusEmulator:
         """Carry out one request; the time at which the wire is free again [s]."""
         heard = [servo for servo in targets(packet, self._by_id) if servo.id not in self._silent]
         before = self._told()
+        self._packets += packet.tells(sts3215.GOAL_POSITION.address)
         for servo in heard:
             answer = _carry_out(servo, packet)
             if answer is not None:
@@ -153,7 +158,7 @@ class FeetechBusEmulator:
                 self._outbox += self.faults.apply(wire + 2 * self._latency, data)
         after = self._told()
         if any(not np.array_equal(one, two) for one, two in zip(before, after, strict=True)):
-            self.observed.append(Observed(time.monotonic(), *after))
+            self.observed.append(Observed(time.monotonic(), *after, self._packets))
         return wire
 
     def _told(self) -> tuple[np.ndarray, np.ndarray]:
@@ -228,4 +233,4 @@ def _carry_out(servo: ServoTable, packet: Packet) -> bytes | None:
     elif kind == Instruction.ACTION and servo.waiting is not None:
         servo.write(*servo.waiting)
         servo.waiting = None
-    return None if packet.id == BROADCAST else data
+    return None if packet.id == sts3215.BROADCAST else data

@@ -15,9 +15,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from hardware.emulators.servo_table import ServoTable
-
-HEADER = b"\xff\xff"
-BROADCAST = 0xFE
+from hardware.sts3215 import BROADCAST, HEADER, checksum
 
 
 class Instruction(IntEnum):
@@ -41,6 +39,10 @@ class Packet(NamedTuple):
     def size(self) -> int:
         """Bytes on the wire."""
         return len(self.parameters) + 6
+
+    def tells(self, address: int) -> bool:
+        """Whether it writes the register at an address, of several servos."""
+        return self.instruction == Instruction.SYNC_WRITE and self.parameters[0] == address
 
     def share(self, servo: int) -> bytes:
         """What a sync write holds for one servo."""
@@ -69,11 +71,6 @@ class Parser:
                 continue
             self._buffer = self._buffer[end:]
             yield Packet(body[0], body[2], body[3:])
-
-
-def checksum(body: bytes) -> int:
-    """Checksum over a packet from its id on."""
-    return ~sum(body) & 0xFF
 
 
 def reply(servo: int, error: int, data: bytes) -> bytes:

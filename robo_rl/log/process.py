@@ -1,22 +1,16 @@
 """The recorder's own process: it empties a ring in shared memory, so that compressing never takes the control loop's
 time, and outlives the control loop, so that nothing that was in the ring is lost with it.
-
-The ring is a file in memory without a name, handed down as a file descriptor; the end of standard input, or another
-parent, says that no more ticks come.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import mmap
 import os
-import select
-import subprocess
 import sys
 import time
-from typing import IO
 
+from robo_rl.child import Child, left_alone, shared
 from robo_rl.log.drain import Drain, Recording
 from robo_rl.log.header import to_text
 from robo_rl.log.layout import Layout
@@ -35,25 +29,15 @@ class RecorderProcess:
     """
 
     def __init__(self, layout: Layout, recording: Recording, slots: int) -> None:
-        rows = len(recording.rows)
-        number = os.memfd_create("recorder")
-        try:
-            size = TickRing.size(layout, slots, rows)
-            os.ftruncate(number, size)
-            self.ring = TickRing(layout, slots, rows, memoryview(mmap.mmap(number, size)))
-            arguments = ("-m", "robo_rl.log.process", number, os.getpid(), slots)
-            self._process = subprocess.Popen(
-                [sys.executable, *map(str, arguments)], stdin=subprocess.PIPE, pass_fds=(number,),
-                start_new_session=True,
-            )  # fmt: skip
-        finally:
-            os.close(number)
+        size = TickRing.size(layout, slots, len(recording.rows))
+        self._child = Child("robo_rl.log.process", size, (slots,))
+        self.ring = TickRing(layout, slots, len(recording.rows), self._child.memory)
         self._looked = time.monotonic()
-        self._send(to_text(recording.to_json()))
+        self._child.tell(to_text(recording.to_json()).encode() + b"\n")
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        return self._child.pid
 
     def wake(self) -> None:
         """The process looks into the ring by itself."""
@@ -67,36 +51,15 @@ class RecorderProcess:
 
     def close(self) -> None:
         """Wait until everything is written."""
-        with contextlib.suppress(OSError):
-            self._input.close()
-        try:
-            self._process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
+        self._child.end()
+        if not self._child.wait(PATIENCE):
             self.ring.stop("the disk is too slow")
-            self._process.kill()
-            self._process.wait()
+            self._child.kill()
         self._check()
 
-    def _send(self, text: str) -> None:
-        with contextlib.suppress(BrokenPipeError):  # it died: the next look says so
-            self._input.write(text.encode() + b"\n")
-            self._input.flush()
-
-    @property
-    def _input(self) -> IO[bytes]:
-        assert self._process.stdin is not None
-        return self._process.stdin
-
     def _check(self) -> None:
-        code = self._process.poll()
-        if code:
-            self.ring.stop(f"the recorder's process {f'got signal {-code}' if code < 0 else f'ended with {code}'}")
-
-
-def _wait(parent: int, seconds: float) -> bool:
-    """Wait; whether the control loop has closed the log or is gone."""
-    ready, _, _ = select.select([sys.stdin], [], [], seconds)
-    return bool(ready) or os.getppid() != parent
+        if how := self._child.ended:
+            self.ring.stop(f"the recorder's process {how}")
 
 
 def _step_back() -> None:
@@ -112,8 +75,8 @@ def main(number: int, parent: int, slots: int) -> int:
     recording = Recording.from_json(json.loads(sys.stdin.buffer.readline()))
     layout, rows = recording.layout, len(recording.rows)
     size = TickRing.size(layout, slots, rows)
-    drain = Drain(TickRing(layout, slots, rows, memoryview(mmap.mmap(number, size))), recording)
-    drain.work(lambda seconds: _wait(parent, seconds))
+    drain = Drain(TickRing(layout, slots, rows, shared(number, size)), recording)
+    drain.work(lambda seconds: left_alone(parent, seconds))
     return 0 if drain.error is None else 1
 
 

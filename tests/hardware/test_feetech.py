@@ -38,7 +38,7 @@ class Bench:
 
     def __init__(self, **options: Any) -> None:
         self.bus = FeetechBusEmulator(ARM, SecondOrder(START))
-        options = {"limits": LIMITS, "patience": 0.2, "state_every": 2, "calibration": self.bus.calibration} | options
+        options = {"limits": LIMITS, "patience": 0.2, "state_time": 0.01, "calibration": self.bus.calibration} | options
         self.arm = FeetechArm(ARM, self.bus.port, **options)
 
     def home(self) -> Bench:
@@ -94,7 +94,7 @@ class TestFeetechArm(RobotContract):
 
 
 def angles(bench: Bench, seen: Observed) -> np.ndarray:
-    return bench.arm._ticks.angle(seen.goals)
+    return bench.arm.ticks.angle(seen.goals)
 
 
 def test_connecting_moves_nothing_and_reads_the_truth(bench: Bench) -> None:

@@ -112,7 +112,7 @@ def test_a_killed_recorder_does_not_disturb_control(tmp_path: Path, monkeypatch:
         recorder(step, action)
     until(drained(recorder))
     os.kill(pid_of(recorder), signal.SIGKILL)
-    recorder._writer._process.wait()
+    assert recorder._writer._child.wait(10.0)
     for step, action in stream[20:]:
         recorder(step, action)
     assert said == [f"{tmp_path}: recording stopped: the recorder's process got signal 9"]

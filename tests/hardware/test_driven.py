@@ -1,0 +1,222 @@
+"""The arm behind its driver's process: the contract of every robot, and who may die without harm for long."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hardware import sts3215
+from hardware.driven import DrivenRobot
+from hardware.driver import DriverSettings
+from hardware.emulators.feetech_bus import FeetechBusEmulator
+from hardware.emulators.plant import SecondOrder
+from hardware.feetech import FeetechArm
+from robo_rl.errors import UserError
+from tests.contract.robot import RobotContract
+from tests.fakes import tiny_arm
+
+ARM = tiny_arm(dt=0.04)
+ONE = np.ones(1, bool)
+TICK = 2 * np.pi / 4096
+START = (0.2, 0.5)  # [rad]
+CALM = DriverSettings(rate=100.0, watchdog=10.0, patience=10.0, stall=10.0)  # a busy machine is no fault
+QUICK = DriverSettings(rate=100.0, watchdog=0.3, patience=10.0, stall=0.3)
+SOON = 5.0  # [s] for what has to come, however busy the machine is
+
+
+class Bench:
+    """An emulated arm of two servos in this process, its driver in another one."""
+
+    def __init__(self, settings: DriverSettings = CALM, **options: Any) -> None:
+        self.bus = FeetechBusEmulator(ARM, SecondOrder(START), priority=60)
+        options = {"patience": 0.2, "calibration": self.bus.calibration} | options
+        self.arm = DrivenRobot(FeetechArm(ARM, self.bus.port, **options), settings)
+
+    def home(self) -> Bench:
+        self.arm.connect()
+        for _ in range(200):
+            if self.arm.home(ONE).all():
+                return self
+            time.sleep(ARM.dt)
+        raise AssertionError(f"the arm never got home: {self.arm.guard.reasons}")
+
+    def torque(self) -> list[int]:
+        return [self.bus.servo(name).get(sts3215.TORQUE_ENABLE) for name in ARM.names]
+
+    def goals(self) -> np.ndarray:
+        return np.array([seen.goals for seen in list(self.bus.observed)])
+
+    def close(self) -> None:
+        self.arm.close()
+        self.bus.close()
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[..., Bench]]:
+    made: list[Bench] = []
+
+    def build(*arguments: Any, **options: Any) -> Bench:
+        made.append(Bench(*arguments, **options))
+        return made[-1]
+
+    yield build
+    for bench in made:
+        bench.close()
+
+
+class TestDrivenRobot(RobotContract):
+    @pytest.fixture(autouse=True)
+    def _power(self, make: Callable[..., Bench]) -> None:
+        self.build = make
+
+    def make(self) -> DrivenRobot:
+        return self.build().arm
+
+    def pass_time(self, robot: DrivenRobot) -> None:
+        time.sleep(ARM.dt)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + SOON
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Bench]:
+    bench = Bench().home()
+    yield bench
+    bench.close()
+
+
+def test_a_setpoint_is_split_into_the_steps_of_the_bus(shared: Bench) -> None:
+    bench = shared
+    before, begin = bench.arm.read()[0]["applied"], len(bench.bus.observed)
+    target = before + np.float32(0.08)
+    assert np.array_equal(bench.arm.write(target, ONE), target)
+    ticks = bench.arm._device.ticks
+    until(lambda: np.array_equal(bench.goals()[-1], ticks.goal(target[0])))
+    steps = np.array([ticks.angle(goals) for goals in bench.goals()[begin - 1 :]])
+    assert len(steps) == 5 and np.abs(np.diff(steps, axis=0) - 0.02).max() <= TICK
+
+
+def test_the_bus_sees_no_step_beyond_its_own_limit(shared: Bench) -> None:
+    """A jump of the policy becomes steps of the bus's period, and what is accepted is where they lead."""
+    bench = shared
+    begin = len(bench.bus.observed)
+    before = bench.arm.read()[0]["applied"]
+    accepted = bench.arm.write(np.array([[9.0, -9.0]]), ONE)
+    assert np.abs(accepted - before).max() == pytest.approx(3.0 * ARM.dt, abs=1e-5)
+    time.sleep(3 * ARM.dt)
+    steps = np.array([bench.arm._device.ticks.angle(goals) for goals in bench.goals()[begin - 1 :]])
+    assert np.abs(np.diff(steps, axis=0)).max() <= 3.0 * ARM.dt / 4 + TICK
+
+
+def test_what_the_system_granted_and_what_the_bus_lost_is_reported(shared: Bench) -> None:
+    bench = shared
+    bench.bus.faults.lost = 0.05
+    until(lambda: bench.arm.report["retried"] > 0)
+    bench.bus.faults.lost = 0.0
+    report = bench.arm.report
+    assert report["rate_hz"] == 100.0 and report["guardian"] is True
+    assert isinstance(report["sched_fifo"], bool) and report["cycles"] > 10
+
+
+def silent(bench: Bench) -> None:
+    """Nobody asks any more."""
+
+
+def stop_driver(bench: Bench) -> None:
+    os.kill(bench.arm.pids["driver"], signal.SIGSTOP)
+
+
+def kill_driver(bench: Bench) -> None:
+    os.kill(bench.arm.pids["driver"], signal.SIGKILL)
+
+
+def kill_guardian(bench: Bench) -> None:
+    os.kill(bench.arm.pids["guardian"], signal.SIGKILL)
+
+
+def unplug_servo(bench: Bench) -> None:
+    bench.bus.servo("elbow").forced = 32  # overload
+
+
+DEATHS = [
+    (silent, "the policy was silent for 0."),
+    (stop_driver, "the driver's process got signal 9"),
+    (kill_driver, "the driver's process got signal 9"),
+    (kill_guardian, "the guardian's process is gone"),
+    (unplug_servo, "elbow: the servo reports overload"),
+]
+
+
+@pytest.mark.parametrize(("inject", "words"), DEATHS, ids=lambda value: getattr(value, "__name__", ""))
+def test_the_arm_lets_go_and_says_why(make: Callable[..., Bench], inject: Callable[[Bench], None], words: str) -> None:
+    bench = make(QUICK, safe="release").home()
+    assert bench.torque() == [1, 1]
+    inject(bench)
+    until(lambda: bench.torque() == [0, 0])
+    until(lambda: bool(bench.arm.read() and bench.arm.guard.faults[0]))
+    assert words in bench.arm.guard.reasons[0]
+    bench.arm.write(bench.arm.read()[0]["applied"] - np.float32(0.01), ONE)
+    time.sleep(3 * ARM.dt)
+    assert bench.torque() == [0, 0]
+
+
+def test_holding_is_the_safe_state_unless_another_is_asked_for(make: Callable[..., Bench]) -> None:
+    bench = make(QUICK).home()
+    bench.arm.write(bench.arm.read()[0]["applied"] + np.float32(0.1), ONE)
+    until(lambda: bool(bench.arm.read() and bench.arm.guard.faults[0]))
+    seen = len(bench.bus.observed)
+    bench.arm.write(bench.arm.read()[0]["applied"] - np.float32(0.1), ONE)
+    time.sleep(3 * ARM.dt)
+    assert len(bench.bus.observed) == seen and bench.torque() == [1, 1]
+
+
+def test_a_fault_found_here_stops_the_arm_there(make: Callable[..., Bench]) -> None:
+    bench = make(safe="release").home()
+    bench.arm.guard.stale(9.0, what="tracker")
+    bench.arm.write(bench.arm.read()[0]["applied"], ONE & False)
+    until(lambda: bench.torque() == [0, 0])
+    bench.arm.clear()
+    bench.home()
+    assert bench.torque() == [1, 1]
+
+
+def test_not_a_number_is_refused_there(make: Callable[..., Bench]) -> None:
+    bench = make().home()
+    bench.arm.write(np.array([[0.3, np.nan]], np.float32), ONE)
+    assert bench.arm.guard.reasons[0] == "setpoint is not finite: elbow"
+
+
+def test_a_first_target_too_far_away_is_refused(make: Callable[..., Bench]) -> None:
+    bench = make(max_first=0.5).home()
+    begin = len(bench.bus.observed)
+    bench.arm.write(bench.arm.read()[0]["applied"] + np.array([[0.1, 0.7]], np.float32), ONE)
+    assert "first target too far away: elbow by 0.70 rad, limit 0.50" in bench.arm.guard.reasons[0]
+    time.sleep(3 * ARM.dt)
+    assert len(bench.bus.observed) == begin
+
+
+def test_what_keeps_it_from_connecting_is_said_here(make: Callable[..., Bench]) -> None:
+    bench = make()
+    bench.bus.silence("elbow")
+    with pytest.raises(UserError, match=r"servo 2: no answer \(elbow\); check the arm's power"):
+        bench.arm.connect()
+
+
+def test_closing_leaves_the_port_to_others(make: Callable[..., Bench]) -> None:
+    bench = make().home()
+    bench.arm.close()
+    other = FeetechArm(ARM, bench.bus.port, bench.bus.calibration, patience=0.2)
+    other.connect()
+    assert bench.torque() == [1, 1]
+    other.close()
