@@ -1,86 +1,50 @@
-"""`python -m benchmarks [pipeline] [update] [tick]`, or `pacing` / `kill` with keys; see --help."""
+"""`python -m benchmarks [pipeline] [update] [tick] [cameras]`, or `pacing` / `kill` with keys; see --help."""
 
 from __future__ import annotations
 
+import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks import rows
 from robo_rl.app.rendering import choose_backend
 from robo_rl.errors import UnknownName, UserError
 
 HELP = """python -m benchmarks                      measure everything, write build/bench.json
-python -m benchmarks pipeline|update|tick   some of it, write build/bench-<names>.json
+python -m benchmarks pipeline|update|tick|cameras  some of it, write build/bench-<names>.json
 python -m benchmarks pacing [seconds=60] [run=FOLDER]   deploy's cadence beside a bare loop's, write build/pacing.json
 python -m benchmarks kill [times=20] [seed=0]           kill commands at random moments, write build/kill.json
 python -m benchmarks logging [seconds=60]               what recording costs a 500 Hz loop, write build/logging.json
 python -m benchmarks killrecorder [times=150]           kill a 500 Hz loop or its recorder, write kill_recorder.json
+python -m benchmarks killrobot [robot=so101] [times=300]  kill a robot's processes, write build/kill_robot.json
+python -m benchmarks hostile [ticks=1000000] [seed=0]   a hostile policy against the guard, write build/hostile.json
 python -m benchmarks longlog [gigabytes=2]              indexing a cut log of hours, write build/long_log.json
-python -m benchmarks fuzz run=FOLDER log=FILE [files=10000]  mutated logs and bundles, write build/fuzz.json"""
+python -m benchmarks fuzz run=FOLDER log=FILE [files=10000]  mutated logs and bundles, write build/fuzz.json
+python -m benchmarks randomwalk [episodes=1000] [task=NAME]  random actions break no task, write build/randomwalk.json
+python -m benchmarks sysid [run=FOLDER]                 a simulation fitted to another, write benchmarks/sysid.json"""
 ROOT = Path("build")
 
 
-def _pipeline() -> list[rows.Row]:
-    from benchmarks import pipeline
-
-    return pipeline.measure()
-
-
-def _update() -> list[rows.Row]:
-    from benchmarks import update
-
-    return update.measure()
-
-
-def _tick() -> list[rows.Row]:
-    from benchmarks import tick
-
-    return tick.measure()
-
-
-def _pacing(keys: dict[str, str]) -> int:
-    from benchmarks import pacing
-
-    return pacing.main(keys, ROOT)
-
-
-def _kill(keys: dict[str, str]) -> int:
-    from benchmarks import kill
-
-    return kill.main(keys, ROOT)
-
-
-def _logging(keys: dict[str, str]) -> int:
-    from benchmarks import logging_cost
-
-    return logging_cost.main(keys, ROOT)
-
-
-def _killrecorder(keys: dict[str, str]) -> int:
-    from benchmarks import logging_kill
-
-    return logging_kill.main(keys, ROOT)
-
-
-def _longlog(keys: dict[str, str]) -> int:
-    from benchmarks import logging_size
-
-    return logging_size.main(keys, ROOT)
-
-
-def _fuzz(keys: dict[str, str]) -> int:
-    from benchmarks import fuzz
-
-    return fuzz.main(keys, ROOT)
-
-
-MEASURED: dict[str, Callable[[], list[rows.Row]]] = {"pipeline": _pipeline, "update": _update, "tick": _tick}
-TOOLS: dict[str, Callable[[dict[str, str]], int]] = {"pacing": _pacing, "kill": _kill, "logging": _logging} | {
-    "killrecorder": _killrecorder,
-    "longlog": _longlog,
-    "fuzz": _fuzz,
+MEASURED = ("pipeline", "update", "tick", "cameras")  # modules with a `measure`, whose rows make bench.json
+TOOLS = {  # commands with keys, by the module whose `main` they are
+    "pacing": "pacing",
+    "kill": "kill",
+    "logging": "logging_cost",
+    "killrecorder": "logging_kill",
+    "killrobot": "killrobot",
+    "hostile": "hostile",
+    "longlog": "logging_size",
+    "fuzz": "fuzz",
+    "randomwalk": "randomwalk",
+    "sysid": "sysid",
 }
+
+
+def _module(name: str) -> Any:
+    """Imported when it is asked for: each takes its own seconds."""
+    return importlib.import_module(f"benchmarks.{name}")
 
 
 def measure(names: Sequence[str]) -> int:
@@ -89,10 +53,10 @@ def measure(names: Sequence[str]) -> int:
         if name not in MEASURED:
             raise UnknownName("benchmarks", name, [*MEASURED, *TOOLS])
     machine, found = rows.measured_on(), []
-    for name, function in MEASURED.items():
+    for name in MEASURED:
         if not names or name in names:
             print(f"benchmarks: {name} ...", file=sys.stderr, flush=True)
-            found += function()
+            found += _module(name).measure()
     path = ROOT / ("bench.json" if not names else f"bench-{'-'.join(names)}.json")
     rows.write(path, found, machine)
     rows.show(found, machine)
@@ -116,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
     choose_backend()
     try:
         if arguments and arguments[0] in TOOLS:
-            return TOOLS[arguments[0]](keys_of(arguments[1:]))
+            return _module(TOOLS[arguments[0]]).main(keys_of(arguments[1:]), ROOT)
         return measure(arguments)
     except UserError as error:
         print(f"benchmarks: error: {' '.join(str(error).split())}", file=sys.stderr)

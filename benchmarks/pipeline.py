@@ -1,8 +1,9 @@
 """The whole simulated pipeline in control steps a second, against bare physics and against Gymnasium's vectorisation.
 
-The expert is run once and its actions are written down. Every candidate then goes through the same episodes with the
-same actions: the project's environment with its replay; `mujoco.batch` with nothing around it (the bound); and one
-plain Gymnasium environment a worker under `AsyncVectorEnv` (the peer). The cost of a policy is in none of them.
+A task's expert is run once and its actions are written down. Every candidate then goes through the same episodes with
+the same actions: the project's environment with its replay; `mujoco.batch` with nothing around it (the bound); and,
+where one was written by hand, a plain Gymnasium environment a worker under `AsyncVectorEnv` (the peer). The cost of a
+policy is in none of them.
 """
 
 from __future__ import annotations
@@ -15,25 +16,40 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import gymnasium
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv
 
 from benchmarks import untrained
 from benchmarks.peers import STRIDE, PegEnv
 from benchmarks.rows import Row, in_turns
+from policies.compose import Chunked
 from robo_rl.app.build import description_path, make_expert
 from robo_rl.data.replay import Replay
 from robo_rl.env import RigEnv
 from robo_rl.loop import run
+from robo_rl.policy import Planner
 from robo_rl.seeds import Role, Seeds, seed_of
-from robo_rl.types import Action, Step
+from robo_rl.types import Action, Obs, Step
 from sim.rig import SimRig
 from sim.world import World
 
 NOTE = (
     "physics, observation with sensor noise, guard, reward, automatic resets, Replay.add; without a policy; bound: "
-    "mujoco.batch alone through the same states; peer: a plain Gymnasium environment without replay"
+    "mujoco.batch alone through the same states"
 )
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A task that is measured: its name in the rows, and its peer, made from the path of the robot's description."""
+
+    task: str
+    name: str
+    peer: Callable[[str], gymnasium.Env] | None = None
+
+
+SUBJECTS = (Subject(untrained.TASK, "insert_peg", PegEnv), Subject("go2/joystick", "go2_joystick"))
 
 
 @dataclass(frozen=True)
@@ -89,9 +105,9 @@ class Script:
         return int(sum(self.live[t][every].sum() for t in ticks))
 
 
-def write_script(ticks: int, snapshots: Sequence[int]) -> Script:
+def write_script(task: str, ticks: int, snapshots: Sequence[int]) -> Script:
     """Run the expert for `ticks` ticks; keep whole states at the ticks `snapshots`, and those of rows that begin."""
-    config, env, script = untrained.config(), untrained.task_env(STRIDE), Script()
+    config, env, script = untrained.config(task), untrained.task_env(STRIDE, task), Script()
     rig = env.rig
     assert isinstance(rig, SimRig)
 
@@ -109,14 +125,25 @@ def write_script(ticks: int, snapshots: Sequence[int]) -> Script:
     return script
 
 
+class _Idle(Planner):
+    """Stands for a base policy: what it would add to actions has its sizes."""
+
+    @property
+    def horizon(self) -> int:
+        return untrained.HORIZON
+
+    def plan(self, obs: Obs, rows: np.ndarray, samples: int, rng: np.ndarray) -> np.ndarray:
+        raise NotImplementedError("the script acts")
+
+
 class Ours:
     """The project's environment and replay, driven by the script."""
 
-    def __init__(self, script: Script, size: Size) -> None:
+    def __init__(self, task: str, script: Script, size: Size) -> None:
         self.script, self.size, tile = script, size, size.n // STRIDE
-        self.env: RigEnv = untrained.task_env(size.n)
+        self.env: RigEnv = untrained.task_env(size.n, task)
         self._actions = [np.tile(action, (tile, 1)) for action in script.actions]
-        extra_spec = untrained.make_bundle().policy_for("base").extra_spec
+        extra_spec = Chunked(_Idle(), untrained.EXECUTE, self.env.act_spec).extra_spec
         self._extra = extra_spec.sample(size.n, np.random.default_rng(0))
         actions = self.env.act_spec.size
         self.replay = Replay(self.env.obs_spec, extra_spec, actions, size.n, size.n * (size.ticks + 1))
@@ -176,11 +203,12 @@ class Bare:
 class Peer:
     """`AsyncVectorEnv` with one process an environment."""
 
-    def __init__(self, script: Script, size: Size, workers: int) -> None:
+    def __init__(self, subject: Subject, script: Script, size: Size, workers: int) -> None:
         self.script, self.size, self.workers = script, size, workers
+        assert subject.peer is not None
         multiprocessing.set_forkserver_preload(["benchmarks.peers"])
-        path = str(description_path(untrained.config().robot.description))
-        make = partial(PegEnv, path)
+        path = str(description_path(untrained.config(subject.task).robot.description))
+        make = partial(subject.peer, path)
         self.envs = AsyncVectorEnv([make] * workers, copy=False, context="forkserver")
         start = RowSeeds().start
         self.envs.reset(seed=[start + row for row in range(workers)])
@@ -201,23 +229,31 @@ class Peer:
         self.envs.close()
 
 
-def measure(sizes: Sequence[Size] = SIZES, workers: Sequence[int] = WORKERS) -> list[Row]:
-    """One row a size; the peer is measured with the first one, at the best of its numbers of workers."""
+def measure(
+    sizes: Sequence[Size] = SIZES, workers: Sequence[int] = WORKERS, subjects: Sequence[Subject] = SUBJECTS
+) -> list[Row]:
+    """One row a task and size; a peer is measured with the first size, at the best of its numbers of workers."""
+    return [row for subject in subjects for row in _measure(subject, sizes, workers)]
+
+
+def _measure(subject: Subject, sizes: Sequence[Size], workers: Sequence[int]) -> list[Row]:
     snapshots = {size.part(number).start for size in sizes for number in range(size.rounds + 1)}
-    script = write_script(max(size.ticks for size in sizes), sorted(snapshots))
-    rows, peer = [], (None, None)
+    script = write_script(subject.task, max(size.ticks for size in sizes), sorted(snapshots))
+    rows, peer, note, rate = [], None, NOTE, None
     for index, size in enumerate(sizes):
-        rates = _rates(script, size, workers if index == 0 else ())
-        if index == 0:
-            best = max(workers, key=lambda count: rates[f"peer {count}"])
-            peer = best, rates[f"peer {best}"]
-        note = f"{NOTE} with {peer[0]} workers, the best of {', '.join(map(str, workers))}"
-        name = f"pipeline insert_peg N={size.n}"
-        rows.append(Row(name, rates["ours"], "steps/s", "AsyncVectorEnv", peer[1], rates["bare"], note))
+        counts = workers if index == 0 and subject.peer is not None else ()
+        rates = _rates(subject, script, size, counts)
+        if counts:
+            best = max(counts, key=lambda count: rates[f"peer {count}"])
+            peer, rate = "AsyncVectorEnv", rates[f"peer {best}"]
+            note += f"; peer: a plain Gymnasium environment without replay with {best} workers, the best of "
+            note += ", ".join(map(str, counts))
+        name = f"pipeline {subject.name} N={size.n}"
+        rows.append(Row(name, rates["ours"], "steps/s", peer, rate, rates["bare"], note))
     return rows
 
 
-def _rates(script: Script, size: Size, workers: Sequence[int]) -> dict[str, float]:
+def _rates(subject: Subject, script: Script, size: Size, workers: Sequence[int]) -> dict[str, float]:
     candidates: dict[str, Callable[[int], float]] = {}
     with ExitStack() as stack:
 
@@ -225,9 +261,9 @@ def _rates(script: Script, size: Size, workers: Sequence[int]) -> dict[str, floa
             stack.callback(candidate.close)
             candidates[name] = candidate
 
-        add("ours", ours := Ours(script, size))
+        add("ours", ours := Ours(subject.task, script, size))
         assert isinstance(ours.env.rig, SimRig)
         candidates["bare"] = Bare(script, size, ours.env.rig.world)
         for count in workers:
-            add(f"peer {count}", Peer(script, size, count))
+            add(f"peer {count}", Peer(subject, script, size, count))
         return in_turns(candidates, size.rounds)

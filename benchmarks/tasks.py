@@ -39,9 +39,14 @@ def names() -> list[str]:
     return [name for name in choices("task") if "/" in name]
 
 
+def slug(task: str) -> str:
+    """The task's name, fit for a file."""
+    return task.replace("/", "_")
+
+
 def measure(task: str, episodes: int, demonstrations: int) -> dict[str, Any]:
     """One row of the table."""
-    root, on = ROOT / task.rpartition("/")[2], f"task={task}"
+    root, on = ROOT / slug(task), f"task={task}"
     limits = (f"n={ROWS}", "task.rig.nthread=1")
     expert = step(root / "expert", "record", on, f"episodes={episodes}", "seed=1", *limits)
     step(root / "dataset", "record", on, f"episodes={demonstrations}", *limits)
@@ -114,7 +119,7 @@ def main(arguments: list[str]) -> int:
     rows, pictures = [], {}
     for task in names():
         rows.append(measure(task, episodes, demonstrations))
-        pictures[task] = f"tasks/{task.rpartition('/')[2]}.jpg"
+        pictures[task] = f"tasks/{slug(task)}.jpg"
         draw(task, DOCS / pictures[task])
     write_json(Path("benchmarks/tasks.json"), rows)
     put(DOCS / "tasks.md", table(rows, pictures))

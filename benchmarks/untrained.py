@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -64,6 +65,12 @@ def make_bundle(seed: int = 0) -> Bundle:
     return bundle
 
 
+def feature_size(bundle: Bundle) -> int:
+    """Width of what critic and correction see."""
+    assert bundle.actor is not None
+    return bundle.actor.features.size(bundle.policy_for("base").extra_spec.vector_size)
+
+
 def save_bundle(folder: Path) -> Path:
     """A run folder with that policy."""
     make_bundle().save(folder / "policy")
@@ -74,9 +81,8 @@ def make_learner(heads: int) -> ResidualLearner:
     """A residual learner of the default size whose actor learns."""
     bundle = make_bundle()
     assert bundle.actor is not None
-    features, head, actions = bundle.actor.features, bundle.actor.head, bundle.act_spec.size
-    size = features.size(bundle.policy_for("base").extra_spec.vector_size)
-    critic = Critic(size, actions, HIDDEN, heads, torch.Generator().manual_seed(1))
+    features, head = bundle.actor.features, cast(Any, bundle.actor.head)
+    critic = Critic(feature_size(bundle), bundle.act_spec.size, HIDDEN, heads, torch.Generator().manual_seed(1))
     learner = ResidualLearner(features, head, critic, ResidualConfig(), 2, "cpu")
     learner.actor_enabled = True
     return learner

@@ -194,6 +194,18 @@ class GaussianHead(Head):
         return both[:, :actions], both[:, actions:].clamp(*self.LOG_STD)
 
 
+class LinearHead(Head):
+    """u = network, as PPO's mean is; what lies beyond [-1, 1] is clamped when it is executed."""
+
+    kind = "linear"
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.body(features)
+
+    def perturbed(self, features: Tensor, noise: Tensor) -> Tensor:
+        return self(features) + noise
+
+
 class Critic(nn.Module):
     """Q(features, executed action). A residual's critic sees the full action and its difference to the base.
 
@@ -265,7 +277,7 @@ class Actor(nn.Module):
         return {**self.features.config(), **self.head.config(), "critic": critic}
 
 
-HEADS: Mapping[str, type[Head]] = {kind.kind: kind for kind in (ResidualHead, GaussianHead)}
+HEADS: Mapping[str, type[Head]] = {kind.kind: kind for kind in (ResidualHead, GaussianHead, LinearHead)}
 
 
 def empty_actor(config: Mapping[str, Any], observation: Inputs, action: Normalise, extra: int) -> Actor:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
+from gymnasium import spaces
 from stable_baselines3.common.vec_env import VecEnv
 
 from robo_rl.adapt.gymnasium_out import ends, observation_space, observe
@@ -94,6 +96,43 @@ class Sb3VecEnv(VecEnv):
                 "episode_seed": int(step.seed[row]),
             }
         return infos
+
+
+class FramedVecEnv(Sb3VecEnv):
+    """An `Sb3VecEnv` whose agent sees features and acts in [-1, 1]: the inputs and actions that other learners have.
+
+    Args:
+        inputs: packed observations (N, D) -> features (N, F).
+        executed: packed observations (N, D), actions (N, A) in [-1, 1] -> actions in the action spec's units.
+        width: F.
+    """
+
+    def __init__(
+        self,
+        env: Env,
+        seed: int,
+        inputs: Callable[[np.ndarray], np.ndarray],
+        executed: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        width: int,
+    ) -> None:
+        super().__init__(env, seed)
+        self._inputs, self._executed = inputs, executed
+        self._seen = np.zeros((env.n, env.obs_spec.vector_size), np.float32)
+        self.observation_space = spaces.Box(-np.inf, np.inf, (width,), np.float32)
+        self.action_space = spaces.Box(-1.0, 1.0, (env.act_spec.size,), np.float32)
+
+    def reset(self) -> np.ndarray:
+        self._seen = super().reset()
+        return self._inputs(self._seen)
+
+    def step_async(self, actions: np.ndarray) -> None:
+        super().step_async(self._executed(self._seen, np.asarray(actions, np.float32)))
+
+    def step_wait(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+        self._seen, reward, done, infos = super().step_wait()
+        for row in np.flatnonzero(done):
+            infos[row]["terminal_observation"] = self._inputs(infos[row]["terminal_observation"][None])[0]
+        return self._inputs(self._seen), reward, done, infos
 
 
 def _rows(where: np.ndarray, new: np.ndarray, old: np.ndarray) -> np.ndarray:

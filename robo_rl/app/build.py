@@ -15,7 +15,7 @@ from robo_rl.app.compose import CONFIGS, choices, config_folders, plugin_modules
 from robo_rl.env import Env, RigEnv
 from robo_rl.errors import UnknownName, UserError
 from robo_rl.policy import Policy
-from robo_rl.robot import Rig, RobotDescription
+from robo_rl.robot import Rig, load_descriptions
 
 PACKAGES = ("robo_rl", "sim", "policies", "hardware")
 
@@ -57,12 +57,16 @@ def make_rig(task: DictConfig, robot: DictConfig, n: int, realtime: bool = False
     if "rig" not in robot:
         raise UserError(f"robot={robot.name}: has no rig, and task={task.name} needs one; try robot={task.robot}")
     path = description_path(robot.description)
-    description = RobotDescription.load(path)
-    guard = instantiate(robot.guard, description=description, n=n)
-    rig = offer(robot.rig, description=path, n=n, guard=guard, realtime=realtime, **overrides)
+    descriptions = load_descriptions(path)
+    guards = [instantiate(robot.guard, description=description, n=n) for description in descriptions]
+    rig = offer(robot.rig, description=path, n=n, guard=guards[0], guards=guards, realtime=realtime, **overrides)
     if rig.n != n:
         rig.close()
         raise UserError(f"n={n}: robot={robot.name} has {rig.n} row; n=1 is needed")
+    if robot.get("params") is not None:
+        from sim import parameters
+
+        parameters.apply(rig, parameters.load(robot.params, descriptions[0].name))
     return rig
 
 
@@ -91,7 +95,8 @@ def scenario(config: DictConfig) -> dict[str, Any]:
 
     What runs code of the user's choosing (`expert=`) is not among them.
     """
-    return {"task": config.task.name, "robot": config.robot.name, **_plain(config.task.get("keys", {}))}
+    keys = {key: _plain(OmegaConf.select(config, key)) for key in config.task.get("keys", ())}
+    return {"task": config.task.name, "robot": config.robot.name, **keys}
 
 
 def description_path(name: str) -> Path:

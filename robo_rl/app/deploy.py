@@ -41,12 +41,30 @@ def main(config: DictConfig) -> None:
         env.close()
     runs.write_json(out / "result.json", result)
     keys = ("ticks", "rate_hz", "wake_p50_us", "wake_p99_us", "wake_max_us", "deadline_misses", "faults")
-    shown = [("success", session.rate(result)), *((key, result[key]) for key in keys), ("out", out)]
+    shown = [("success", session.rate(result)), *((key, result[key]) for key in keys)]
+    shown += [("SCHED_FIFO", granted(result["sched_fifo"])), *_drivers(result["drivers"]), ("out", out)]
     session.show(f"deploy {config.task.name} on {config.robot.name}", shown)
     if fault:
         raise UserError(
             f"robot={config.robot.name}: a fault ended the run: {fault}; look at the robot before the next run"
         )
+
+
+def granted(yes: bool) -> str:
+    return "granted" if yes else "not granted"
+
+
+def _drivers(reports: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A line a driver's process: what it was granted, how late it woke up, what its bus lost."""
+    return [
+        (
+            f"driver {name}",
+            f"{report['rate_hz']:.0f} Hz, wake-ups p99 {report['wake_p99_us']:.0f} us, {report['misses']} of "
+            f"{report['cycles']} cycles missed, {report['retried']} answers asked for again, {report['failed']} lost; "
+            f"SCHED_FIFO {granted(report['sched_fifo'])}, mlockall {granted(report['mlockall'])}",
+        )
+        for name, report in reports.items()
+    ]
 
 
 def warm_up(policy: Policy, env: Env) -> None:
@@ -74,11 +92,13 @@ def _deploy(config: DictConfig, env: Env, policy: Policy, out: Any, **about: str
     def over(step: Step) -> bool:
         return step.exhausted or rate.seconds >= limit or (latched() and not (step.live | step.last).any())
 
-    with undisturbed():
+    with undisturbed(config.priority) as fifo:
         outcomes = session.rollout(
             config, env, policy, seeds, out, "deploy", over, (rate,), shadow=config.shadow, **about
         )
-    result = _summary(config, outcomes, **about) | report(rate, deadline)
+    rig = getattr(env, "rig", None)
+    about_time = report(rate, deadline) | {"sched_fifo": fifo, "drivers": getattr(rig, "drivers", {})}
+    result = _summary(config, outcomes, **about) | about_time
     return result, fault() if latched() else ""
 
 

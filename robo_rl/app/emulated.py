@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 
-from hardware.device import Device
+from hardware.device import GuardedRobot
 from hardware.emulators.feetech_bus import FeetechBusEmulator
 from hardware.emulators.plant import Motion
 from hardware.rig import DeviceRig
@@ -36,7 +36,7 @@ class WorldPlant:
         self._motor = [world.model.actuator(name).id for name in description.names]
         self._force = world.expand("actuator_forcerange")[0]
         self._full = description.array("max_torque")
-        self._stiffness = description.model["servo"]["kp"] / self._full  # [1/rad]
+        self._stiffness = description.servo("kp") / self._full  # [1/rad]
         self._owed = 0.0  # [s] that the world is behind
         world.reset(ONE, np.zeros(1, np.int64))
 
@@ -102,7 +102,7 @@ class EmulatedRig(DeviceRig):
         bus: the emulated bus.
     """
 
-    def __init__(self, device: Device, simulated: SimRig, plant: WorldPlant, bus: FeetechBusEmulator) -> None:
+    def __init__(self, device: GuardedRobot, simulated: SimRig, plant: WorldPlant, bus: FeetechBusEmulator) -> None:
         self.world, self.bus, self._plant = simulated.world, bus, plant
         super().__init__([device], [SharedSensor(sensor, self.world, bus.lock) for sensor in simulated.sensors])
         self._truth = [SharedSensor(sensor, self.world, bus.lock) for sensor in simulated.privileged_sensors]

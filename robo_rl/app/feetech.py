@@ -8,6 +8,8 @@ from typing import Any
 
 from hardware.calibrate import Person, calibrate
 from hardware.calibration import default_path, load_calibration
+from hardware.device import Device, GuardedRobot
+from hardware.driven import DrivenRobot
 from hardware.emulators.feetech_bus import FeetechBusEmulator
 from hardware.guard import Guard
 from hardware.rig import DeviceRig
@@ -18,12 +20,14 @@ from robo_rl.robot import RobotDescription
 from robo_rl.task import Task
 
 EMULATED = "emulated"
+PRIORITY = 60  # of the emulated servos, above their driver's
 
 
 def make_rig(
     description: Path,
     guard: Guard,
     arm: Mapping[str, Any],
+    driver: Mapping[str, Any] | None = None,
     bus: str | None = None,
     id: str = "arm",
     calibration: str | None = None,
@@ -34,7 +38,8 @@ def make_rig(
     Args:
         description: file of the robot's description.
         guard: what every command passes.
-        arm: node of the driver.
+        arm: node of the device.
+        driver: node of how its driver's process runs; None drives it in this process.
         bus: serial port, or "emulated".
         id: name of the arm, from which its calibration file follows.
         calibration: that file; the emulated bus brings its own.
@@ -44,14 +49,16 @@ def make_rig(
     bus = _named(bus, robot)
     if bus != EMULATED:
         found = load_calibration(_file(robot, id, calibration), robot)
-        return DeviceRig([instantiate(arm, description=robot, port=bus, calibration=found, guard=guard)])
+        return DeviceRig(
+            [_driven(instantiate(arm, description=robot, port=bus, calibration=found, guard=guard), driver)]
+        )
     if world is None:
         raise UserError(f"robot.bus={bus}: this task has no simulated world to stand behind an emulated bus")
     simulated = offer({**world, "nthread": 1}, description=description, n=1)
     plant = WorldPlant(simulated.world, robot)
-    emulator = FeetechBusEmulator(robot, plant)
+    emulator = FeetechBusEmulator(robot, plant, priority=PRIORITY)
     made = instantiate(arm, description=robot, port=emulator.port, calibration=emulator.calibration, guard=guard)
-    return EmulatedRig(made, simulated, plant, emulator)
+    return EmulatedRig(_driven(made, driver), simulated, plant, emulator)
 
 
 def task_on_rig(rig: DeviceRig, task: Mapping[str, Any], name: str) -> Task:
@@ -80,6 +87,10 @@ def find_calibration(
     found.save(path)
     travels = [(name, f"{joint.range_min} to {joint.range_max}") for name, joint in found.joints.items()]
     return [*travels, ("saved", path)]
+
+
+def _driven(device: Device, driver: Mapping[str, Any] | None) -> GuardedRobot:
+    return device if driver is None else DrivenRobot(device, instantiate(driver))
 
 
 def _named(bus: str | None, robot: RobotDescription) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hardware import realtime
 from robo_rl.clock import Deadline
 from robo_rl.env import Env
 from robo_rl.seeds import Seeds
@@ -87,13 +88,17 @@ def report(rate: Rate, deadline: Deadline) -> dict[str, Any]:
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """No garbage collection while the loop runs."""
+def undisturbed(priority: int = 0) -> Iterator[bool]:
+    """No garbage collection while the loop runs, and no other program before it: SCHED_FIFO at this priority (0: do not
+    ask), where it is granted. Yields whether it was."""
     gc.collect()
     gc.freeze()
     gc.disable()
+    granted = realtime.take_priority(priority)
     try:
-        yield
+        yield granted
     finally:
+        if granted:
+            realtime.give_back_priority()
         gc.enable()
         gc.unfreeze()

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from robo_rl.app import runs, session
 from robo_rl.app.build import make_env
-from robo_rl.app.states import POSITION, Puppet
+from robo_rl.app.states import puppet_of
 from robo_rl.app.video import render
 from robo_rl.env import LogEnv
 from robo_rl.errors import SpecMismatch, UserError
@@ -40,11 +40,7 @@ class Listed(Seeds):
 
 
 def implied(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Task and robot of the first log."""
-    if given.get("log") is None:
-        return {}
-    path = find_logs(runs.values(given["log"]))[0]
-    return runs.remembered(read_log(path).meta, given, f"log={path}")
+    return runs.remembered_by_log(given)
 
 
 def main(config: DictConfig) -> None:
@@ -123,12 +119,9 @@ def _audit(config: DictConfig, logs: list[Log], episodes: list[Episode]) -> None
 
 def _states(config: DictConfig, logs: list[Log], episodes: list[Episode]) -> None:
     """Write video.mp4 of the logged joints and objects, one episode after the other."""
-    if POSITION not in logs[0].obs_spec:
-        raise UserError(f"log={logs[0].path}: has no {POSITION} to show")
     env = make_env(config.task, config.robot, 1)
     try:
-        puppet = Puppet(env, episodes[0], logs[0].obs_spec[POSITION].names)
-        env.reset(np.ones(1, bool), Seeds(0, 1))
+        puppet = puppet_of(env, logs[0], episodes[0])
         camera = session.camera(config, env)
         out = runs.new_folder(config, "replay")
         video = out / "video.mp4"

@@ -15,11 +15,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from robo_rl.env import Env
 from robo_rl.errors import UnknownName, UserError
+from robo_rl.log.reader import LogStream, find_logs
 
 if TYPE_CHECKING:
     from policies.bundle import Bundle
 
-REMEMBERED = ("task", "robot", "env_id", "env_kwargs", "success_key")
+REMEMBERED = (
+    "task", "robot", "env_id", "env_kwargs", "success_key",
+    "task.reward", "task.rig.servo", "task.rig.randomise", "task.rig.cameras",
+)  # fmt: skip
 
 
 def new_folder(config: DictConfig, command: str) -> Path:
@@ -104,6 +108,15 @@ def remembered_by_bundle(given: Mapping[str, Any], key: str = "run") -> dict[str
                 return {}  # whoever loads the bundle says what is wrong with it
             return remembered(meta, given, f"{key}={folder}")
     return {}
+
+
+def remembered_by_log(given: Mapping[str, Any], key: str = "log") -> dict[str, Any]:
+    """Defaults that the first log of a key holds: where it was recorded."""
+    if given.get(key) is None:
+        return {}
+    path = find_logs(values(given[key]), key)[0]
+    with LogStream(path) as log:
+        return remembered(log.meta, given, f"{key}={path}")
 
 
 def remembered(meta: Mapping[str, Any], given: Mapping[str, Any], where: str) -> dict[str, Any]:

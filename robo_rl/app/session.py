@@ -20,7 +20,7 @@ from robo_rl.app.build import make_camera, scenario
 from robo_rl.app.pacing import deadline_of
 from robo_rl.app.video import Film
 from robo_rl.clock import Deadline
-from robo_rl.env import Env
+from robo_rl.env import Env, RigEnv
 from robo_rl.errors import UserError
 from robo_rl.evaluate.outcomes import Outcomes
 from robo_rl.log.recorder import Recorder
@@ -52,12 +52,19 @@ def rollout(
         films = () if film is None else (film,)
         watching = (*record, outcomes, count, *films, *observers)
         run(env, policy, lambda step: until(step) or interrupted(), seeds, watching)
+        rest(env)
     if interrupted():
         raise KeyboardInterrupt
     if film is not None:
         assert out is not None
         _develop(film, config, env, out / "video.mp4")
     return outcomes
+
+
+def rest(env: Env) -> None:
+    """Let a rig hold while what follows the loop takes its time."""
+    if isinstance(env, RigEnv):
+        env.rig.rest()
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,10 @@ class ShadowRig(Rig):
         self.rig = rig
         self.obs_spec, self.act_spec, self.dt, self.n = rig.obs_spec, rig.act_spec, rig.dt, rig.n
         self.deadline = getattr(rig, "deadline", None)
+
+    @property
+    def drivers(self) -> Mapping[str, Any]:
+        return getattr(self.rig, "drivers", {})
 
     def home(self, where: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         self.rig.home(np.zeros_like(where), seeds)  # opens the devices, moves no row

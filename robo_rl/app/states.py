@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,10 @@ import numpy as np
 from robo_rl.env import Env
 from robo_rl.errors import UserError
 from robo_rl.log.episode import Episode
+from robo_rl.log.reader import Log
+from robo_rl.seeds import Seeds
 from robo_rl.types import PRIVILEGED
+from sim.poses import pose_sink
 
 POSITION, POSE = "joint_position", "_pose"
 
@@ -30,15 +33,13 @@ class Puppet:
     """
 
     def __init__(self, env: Env, episode: Episode, names: tuple[str, ...]) -> None:
-        self._rig = getattr(env, "rig", None)
-        world = getattr(self._rig, "world", None)
-        if world is None:
-            raise UserError("mode=states: needs a simulated robot; give robot= its twin, e.g. robot=so101_sim")
-        self._world = world
-        self._joints = {i: address for i, name in enumerate(names) if (address := _joint(world, name)) is not None}
-        self._objects = {key: view for key in _poses(episode) if (view := _object(world, key)) is not None}
+        self._rig, self._world = simulated(env)
+        self._joints = {i: place for i, name in enumerate(names) if (place := _joint(self._world, name)) is not None}
+        bodies = {_body(self._world, key): key for key in _poses(episode)}
+        sinks = {bodies[number]: _sink(self._world, bodies[number]) for number in sorted(bodies) if number >= 0}
+        self._objects = {key: sink for key, sink in sinks.items() if sink is not None}  # a parent before its drawer
         if not self._joints:
-            raise UserError(f"mode=states: the simulation has none of the log's joints ({', '.join(names) or 'none'})")
+            raise UserError(f"log=: the simulation has none of the log's joints ({', '.join(names) or 'none'})")
 
     @property
     def shown(self) -> list[str]:
@@ -50,9 +51,27 @@ class Puppet:
         for tick, position in enumerate(episode.obs[POSITION]):
             for index, address in self._joints.items():
                 self._world.qpos[0, address] = position[index]
-            for key, (place, turn) in self._objects.items():
-                place[:], turn[:] = episode.obs[key][tick, :3], episode.obs[key][tick, 3:]
-            yield self._rig.save_state(np.zeros(1, int))[0]  # type: ignore[union-attr]
+            for key, move in self._objects.items():
+                move(episode.obs[key][tick, None, :3], episode.obs[key][tick, None, 3:])
+            yield self._rig.save_state(np.zeros(1, int))[0]
+
+
+def puppet_of(env: Env, log: Log, episode: Episode) -> Puppet:
+    """A puppet that shows a log, its world begun. Raises `UserError` where the log or the rig does not fit."""
+    if POSITION not in log.obs_spec:
+        raise UserError(f"log={log.path}: has no {POSITION} to show")
+    puppet = Puppet(env, episode, log.obs_spec[POSITION].names)
+    env.reset(np.ones(1, bool), Seeds(0, 1))
+    return puppet
+
+
+def simulated(env: Env) -> tuple[Any, Any]:
+    """Rig and world of an env; raises `UserError` where its world is real."""
+    rig = getattr(env, "rig", None)
+    world = getattr(rig, "world", None)
+    if world is None:
+        raise UserError("robot=: there is no simulated world to show; give the robot's twin, e.g. robot=so101_sim")
+    return rig, world
 
 
 def _poses(episode: Episode) -> list[str]:
@@ -68,17 +87,21 @@ def _joint(world: Any, name: str) -> int | None:
         return None
 
 
-def _object(world: Any, key: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """Live views of position (3,) and quaternion (4,) of a free or mocap body in row 0."""
+def _name(key: str) -> str:
+    return key.removeprefix(PRIVILEGED).removesuffix(POSE)
+
+
+def _body(world: Any, key: str) -> int:
+    """Number of the body that a pose's key names; -1 where there is none."""
     try:
-        body = world.model.body(key.removeprefix(PRIVILEGED).removesuffix(POSE))
+        return int(world.model.body(_name(key)).id)
     except KeyError:
+        return -1
+
+
+def _sink(world: Any, key: str) -> Callable[[np.ndarray, np.ndarray], None] | None:
+    """What moves the body; None for one that neither lies loose nor slides."""
+    try:
+        return pose_sink(world, _name(key))
+    except ValueError:
         return None
-    mocap = int(body.mocapid[0])
-    if mocap >= 0:
-        return world.mocap_pos[0, mocap], world.mocap_quat[0, mocap]
-    joint = world.model.joint(int(body.jntadr[0])) if body.jntnum[0] else None
-    if joint is None or len(joint.qpos0) != 7:
-        return None
-    start = int(joint.qposadr[0])
-    return world.qpos[0, start : start + 3], world.qpos[0, start + 3 : start + 7]

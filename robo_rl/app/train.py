@@ -21,7 +21,7 @@ SHOWN = ("success", "noisy_success", "env_steps_per_s", "updates_per_s", "bc_los
 
 
 def implied(given: Mapping[str, Any]) -> dict[str, Any]:
-    return runs.remembered_by_bundle(given, "base")
+    return runs.remembered_by_bundle(given, "base") or runs.remembered_by_log(given, "dataset")
 
 
 def main(config: DictConfig) -> None:

@@ -19,19 +19,17 @@ from policies.actors import Actor
 from policies.bundle import Bundle, load_bundle, write_folder
 from policies.compose import HeldNoise, Noise, Residual, UniformNoise
 from robo_rl.app.context import Context, require_successes
-from robo_rl.app.runs import write_json, write_spec
+from robo_rl.app.promote import finish, score
+from robo_rl.app.runs import write_spec
 from robo_rl.data.dataset import load_dataset
 from robo_rl.data.episode import Episode
 from robo_rl.data.replay import Replay, replay_of
 from robo_rl.env import Env
-from robo_rl.evaluate.outcomes import evaluate
 from robo_rl.learn.actor_critic import ActorCritic
-from robo_rl.learn.diagnose import warnings
 from robo_rl.learn.online import OnlineConfig, OnlineTraining, Progress
 from robo_rl.log.recorder import Recorder
 from robo_rl.loop import Observer
 from robo_rl.policy import Policy
-from robo_rl.seeds import Role, seed_of
 
 PRIOR_SCALE = 0.08  # bound of the warm-up's noise where no correction says how far to go, as a share of the range
 
@@ -61,9 +59,11 @@ def train(
     plan = Plan(algorithm, agent, exploration, choose, shape, scale, noise, config, online)
     env, eval_env = context.make_env(rows), context.make_env(eval_rows)
     write_spec(context.out, env)
-    bundle, demos = _start(context, env)
-    seen = _seen(bundle, demos)
-    still, learner = _still(plan, bundle, seen, context), _learner(plan, bundle, seen, context)
+    bundle, demos = start_from(context, env)
+    seen = seen_by(bundle, demos)
+    corrects = getattr(plan.agent, "func", plan.agent) is agents.residual
+    still = still_actor(bundle, seen, plan.shape, context, scale if corrects else None)
+    learner = _learner(plan, bundle, seen, context)
     ladder = HeldNoise(env.act_spec.size, noise) if context.base else UniformNoise(env.act_spec.size, 1.0)
     extra, width = bundle.policy_for("base").extra_spec, env.act_spec.size
     made = (bundle.obs_spec, extra, width)
@@ -79,7 +79,7 @@ def train(
         held_out=Replay(*made, rows, held_out, bootstrap_timeouts),
         config=online,
         seed=context.seed,
-        evaluate=lambda policy, start, episodes: _score(eval_env, policy, start, episodes),
+        evaluate=lambda policy, start, episodes: score(eval_env, policy, start, episodes),
         sink=context.sink,
         interrupted=context.interrupted,
         save=lambda training: save_checkpoint(training, context.out / "checkpoint"),
@@ -89,15 +89,15 @@ def train(
     with _recorder(context, env, training.explore) as observers:
         training.observers = observers
         training.run()
-    result = _finish(
-        context, _deployed(bundle, learner, context), plan, still if context.base else None, training, eval_env
-    )
+    exploration = plan.exploration(env.act_spec.size, noise * online.noise_end)
+    deployed = _deployed(bundle, learner, context)
+    result = finish(context, deployed, training, eval_env, exploration, still if context.base else None)
     env.close()
     eval_env.close()
     return result
 
 
-def _start(context: Context, env: Env) -> tuple[Bundle, Replay | None]:
+def start_from(context: Context, env: Env) -> tuple[Bundle, Replay | None]:
     """The base and its demonstrations; a base that does nothing, and none, for learning from nothing."""
     if not context.base:
         return agents.no_base(env.obs_spec, env.act_spec).to(context.device), None
@@ -114,7 +114,7 @@ def _demonstrations(context: Context, bundle: Bundle) -> list[Episode]:
     return require_successes(list(dataset.episodes), path)
 
 
-def _seen(bundle: Bundle, demos: Replay | None) -> tuple[np.ndarray, np.ndarray]:
+def seen_by(bundle: Bundle, demos: Replay | None) -> tuple[np.ndarray, np.ndarray]:
     """Packed observations (F, D) and executed actions (F, A) of the demonstrations; the action range where there are
     none."""
     if demos is not None:
@@ -130,13 +130,17 @@ def _learner(plan: Plan, bundle: Bundle, seen: tuple[np.ndarray, np.ndarray], co
     return plan.algorithm(*parts, plan.config, context.seed + 2, context.device)
 
 
-def _still(plan: Plan, bundle: Bundle, seen: tuple[np.ndarray, np.ndarray], context: Context) -> Actor:
-    """An actor that leaves the base as it is; without a base, one that rests in the middle of its range."""
+def still_actor(
+    bundle: Bundle, seen: tuple[np.ndarray, np.ndarray], shape: agents.Shape, context: Context, scale: float | None
+) -> Actor:
+    """An actor that leaves the base as it is; without a base, one that rests in the middle of its range.
+
+    `scale` is the correction's, where the learner learns one.
+    """
     if not context.base:
-        agent = agents.own(bundle, *seen, plan.shape, 0.0, context.seed, head="deterministic")
+        agent = agents.own(bundle, *seen, shape, 0.0, context.seed, head="deterministic")
     else:
-        scale = plan.scale if plan.agent is agents.residual else PRIOR_SCALE
-        agent = agents.residual(bundle, *seen, plan.shape, scale, context.seed)
+        agent = agents.residual(bundle, *seen, shape, PRIOR_SCALE if scale is None else scale, context.seed)
     return Actor(agent.features, agent.head).to(context.device)
 
 
@@ -153,14 +157,6 @@ def _deployed(bundle: Bundle, learner: ActorCritic, context: Context) -> Bundle:
     actor = Actor(learner.features, **learner.deployed)  # type: ignore[arg-type]
     meta = bundle.meta | {**context.scenario, "base": context.base, "seed": context.seed}
     return dataclasses.replace(bundle, actor=actor, meta=meta)
-
-
-def _score(env: Env, policy: Policy, start: int, episodes: int) -> float:
-    """Success rate, or the mean return where nobody can tell success."""
-    rows = evaluate(env, policy, start, episodes).rows
-    if all(row["success"] is None for row in rows):
-        return float(np.mean([row["return"] for row in rows]))
-    return float(np.mean([row["success"] is True for row in rows]))
 
 
 @contextmanager
@@ -180,69 +176,6 @@ def _held_out_steps(env: Env, online: OnlineConfig, rows: int) -> int:
     """Steps that the gate's episodes can take, in as many rounds of collecting as there can be."""
     rounds = -(-online.held_out_episodes // rows)
     return rows * 4 * 2 * rounds * (env.limit + 2)
-
-
-def _finish(
-    context: Context, bundle: Bundle, plan: Plan, still: Actor | None, training: OnlineTraining, env: Env
-) -> dict[str, Any]:
-    """Raw bundle, confirmation of the chosen checkpoint on seeds of their own, dither gap, promoted bundle.
-
-    `still`: what is promoted where the learned actor is not better than the base: a correction of zero.
-    """
-    progress, online = training.progress, training.config
-    confirm, episodes = seed_of(Role.CONFIRM, context.seed), online.confirm_episodes
-    bundle.meta |= {"env_steps_trained": progress.env_steps, "updates": progress.updates}
-    bundle.save(context.out / "policy_raw")
-    raw = _score(env, bundle.policy_for("residual"), confirm, episodes)
-    segment = _choose(bundle, training, env, context.seed)
-    chosen = _score(env, bundle.policy_for("residual"), confirm, episodes)
-    exploration = plan.exploration(bundle.act_spec.size, plan.noise * online.noise_end)
-    noisy = _score(env, bundle.policy_for("residual", exploration), confirm, episodes)
-    base = _score(env, bundle.policy_for("base"), confirm, episodes)
-    promoted = "residual"
-    if still is not None and chosen <= base:
-        promoted, bundle.actor = "base", still
-    score = base if promoted == "base" else chosen
-    bundle.meta |= {"promoted": promoted, "segment": segment, "confirmed_success": score, "gate": progress.gate}
-    bundle.save(context.out / "policy")
-    result = {
-        "task": context.task, "run": str(context.out), "seed": context.seed, "promoted": promoted,
-        "success_rate": score, "base_success": base, "raw_final_success": raw,
-        "noisy_success_rate": noisy, "dither_gap": noisy - chosen, "episodes": episodes,
-        "env_steps_trained": progress.env_steps, "updates": progress.updates, "utd": online.utd,
-        "selection_episodes": progress.selection_episodes, "steps_to_95": steps_to(progress, 0.95),
-        "wall_clock_to_95_s": steps_to(progress, 0.95, "wall_clock_s"), "gate": progress.gate,
-        "wall_clock_s": progress.wall_clock_s, "warnings": warnings(progress.history[-1]), "history": progress.history,
-    }  # fmt: skip
-    write_json(context.out / "result.json", result)
-    return result
-
-
-def _choose(bundle: Bundle, training: OnlineTraining, env: Env, seed: int) -> int:
-    """Leave the last actor in the bundle, or the best before it; returns its segment.
-
-    The best of many evaluations was lucky, too: both run again, on fresh selection seeds, and the last one stays
-    unless it does worse.
-    """
-    progress, episodes = training.progress, training.config.confirm_episodes
-    last = progress.segment - 1
-    if progress.best_segment == last:
-        return last
-    start = seed_of(Role.SELECT, seed, training.config.select_episodes)
-    final = _score(env, bundle.policy_for("residual"), start, episodes)
-    weights = training.deployed_copy()
-    training.deploy(training.best)
-    best = _score(env, bundle.policy_for("residual"), start, episodes)
-    progress.selection_episodes += 2 * episodes
-    if best > final:
-        return progress.best_segment
-    training.deploy(weights)
-    return last
-
-
-def steps_to(progress: Progress, success: float, unit: str = "env_steps") -> float | None:
-    """Environment steps (or another column of the history) at the first evaluation that reached `success`."""
-    return next((record[unit] for record in progress.history if record["success"] >= success), None)
 
 
 def save_checkpoint(training: OnlineTraining, folder: Path) -> None:

@@ -198,11 +198,15 @@ class OnlineTraining:
 
     def _batch(self, demo_share: float) -> Batch:
         rule, config = self.learner.config, self.config
-        demo = round(config.batch * demo_share)
+        demo = self._rows_of_demos(demo_share)
         parts = [self.replay.sample(config.batch - demo, self._rng, rule.n_step, rule.gamma)]
         if demo:
             parts.append(self.demos.sample(demo, self._rng, rule.n_step, rule.gamma))
         return Batch.concatenate(parts)
+
+    def _rows_of_demos(self, share: float) -> int:
+        """Of a batch; none where nobody demonstrated anything."""
+        return round(self.config.batch * share) if self.demos.transitions else 0
 
     # -- warm-up -------------------------------------------------------------------------------------------------
 
@@ -250,9 +254,11 @@ class OnlineTraining:
         config = self.config
         labelled = [replay.labelled() for replay in (self.replay, self.demos)]
         for _ in range(config.warmup_updates):
-            demo = round(config.batch * config.warmup_demo_share)
+            demo = self._rows_of_demos(config.warmup_demo_share)
             sizes = (config.batch - demo, demo)
-            picks = [index[self._rng.integers(0, len(index), n)] for index, n in zip(labelled, sizes, strict=True)]
+            picks = [
+                index[self._rng.integers(0, max(1, len(index)), n)] for index, n in zip(labelled, sizes, strict=True)
+            ]
             parts = [replay.gather(pick) for replay, pick in zip((self.replay, self.demos), picks, strict=True)]
             self._metrics |= self.learner.regress(Batch.concatenate(parts))
         for _ in range(config.warmup_updates):

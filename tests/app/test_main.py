@@ -47,7 +47,7 @@ MISTAKES = [
     (["deploy", "run=no/such/run"], ["run=no/such/run"]),
     (["replay"], ["log="]),
     (["replay", "log=no/such.mcap"], ["log=no/such.mcap"]),
-    (["train", "learner=magic", "out=x"], ["learner=magic", "bc, residual"]),
+    (["train", "learner=magic", "out=x"], ["learner=magic", "bc, expo, ibrl, residual"]),
     (["train"], ["base="]),
 ]
 
@@ -66,7 +66,7 @@ def test_help_lists_commands_and_keys(robo_rl):
     code, text, _ = robo_rl("record", "--help")
     assert code == 0
     assert all(f"  {key}=" in text for key in ("task", "robot", "source", "episodes", "seed", "noise", "out", "env_id"))
-    assert "choices: gym, so101/insert_peg" in text
+    assert all(task in text.split("choices: ")[1] for task in ("gym", "go2/joystick", "so101/insert_peg"))
 
 
 @pytest.mark.parametrize("command", commands())

@@ -19,6 +19,9 @@ EMULATED = (
     "robot=so101",
     "robot.bus=emulated",
     "robot.rig.arm.patience=0.2",  # [s]; a busy machine answers late, and wakes up late
+    "robot.rig.driver.watchdog=60.0",  # [s]
+    "robot.rig.driver.patience=60.0",  # [s]
+    "robot.rig.driver.stall=60.0",  # [s]
     "+robot.guard.max_age=60.0",  # [s]
     "+robot.guard.max_misses=1000",
 )

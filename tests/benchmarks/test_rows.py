@@ -21,8 +21,10 @@ def assert_well_formed(found: list[rows.Row], names: list[str]) -> None:
 
 def test_pipeline():
     found = pipeline.measure((pipeline.Size(64, 3, 1), pipeline.Size(128, 2, 1, skip=1)), workers=(1,))
-    assert_well_formed(found, ["pipeline insert_peg N=64", "pipeline insert_peg N=128"])
-    assert all(row.peer == "AsyncVectorEnv" and row.share_of_bound > 0 for row in found)
+    names = [f"pipeline {task} N={n}" for task in ("insert_peg", "go2_joystick") for n in (64, 128)]
+    assert_well_formed(found, names)
+    assert [row.peer for row in found] == ["AsyncVectorEnv"] * 2 + [None] * 2
+    assert all(row.share_of_bound > 0 for row in found)
 
 
 def test_update():

@@ -133,6 +133,14 @@ def test_a_time_out_is_not_terminal_and_a_success_is() -> None:
     assert (batch.discount[batch.reward > 0] == 0).all()
 
 
+def test_taking_time_outs_for_ends_is_possible_for_comparison() -> None:
+    env = RigEnv(PointRig(2), ReachTask(2, 0.4))
+    replay = Replay(env.obs_spec, Spec({}), 2, 2, 300, bootstrap_timeouts=False)
+    run(env, ConstantPolicy(np.full((2, 2), -0.9, np.float32)), lambda s: s.exhausted, Seeds(0, 2), [replay.add])
+    batch = replay.gather(replay.starts(), 1, 0.9)
+    assert (batch.reward == 0).all() and (batch.discount == 0).sum() == 2
+
+
 def test_diverged_steps_are_left_out() -> None:
     env = RigEnv(PointRig(2, diverging=[1]), ReachTask(2, 0.8))
     replay = Replay(env.obs_spec, Spec({}), 2, 2, 300)

@@ -169,3 +169,13 @@ def test_the_phase_of_the_chunk_and_its_rest_are_inputs() -> None:
 def test_execute_must_fit_the_horizon() -> None:
     with pytest.raises(ValueError, match="execute=9"):
         Chunked(GoalPlanner(6), 9, ACT)
+
+
+def test_an_actor_that_is_let_in_progressively_acts_in_that_share_of_ticks() -> None:
+    policy = residual(weights=0.3)
+    for share, low, high in ((0.0, 0.0, 0.0), (0.3, 0.2, 0.4), (1.0, 0.98, 1.0)):
+        policy.share = share
+        policy.reset(np.ones(50, bool), np.arange(50))
+        actions = [policy.act(observed(50, tick)) for tick in range(20)]
+        changed = [(action.value != action.extra["base_action"]).any(1) for action in actions]
+        assert low <= np.mean(changed) <= high
