@@ -152,7 +152,11 @@ def test_report_in_a_browser(report, browser_page):
     name = browser_page.locator("option", has_text="short").first.get_attribute("value")
     browser_page.select_option("#episode", name)
     browser_page.evaluate("document.querySelector('video').play()")
-    browser_page.wait_for_function("document.querySelector('video').currentTime > 0.05")
+    for _ in range(300):  # the page's policy forbids eval, which wait_for_function polls with
+        if browser_page.evaluate("document.querySelector('video').currentTime") > 0.05:
+            break
+        browser_page.wait_for_timeout(100)
+    assert browser_page.evaluate("document.querySelector('video').currentTime") > 0.05
     browser_page.evaluate("document.querySelector('video').pause()")
     shown = browser_page.locator(".episode:visible svg.plot")
     shown.nth(1).hover()

@@ -72,6 +72,7 @@ def test_the_page_shows_the_robot_moving_and_its_time_line_works(served: str) ->
     with chromium(*WEBGL) as browser:
         page = browser.new_page(viewport={"width": 1000, "height": 500})
         page.on("request", lambda request: asked.append(request.url))
+        page.set_default_timeout(90_000)  # [ms]: drawn without a graphics card, on a machine that may be busy
         page.on("websocket", lambda channel: asked.append(channel.url))
         page.goto(served)
         page.get_by_role("button", name="pause").click()
