@@ -23,7 +23,8 @@ python -m benchmarks hostile [ticks=1000000] [seed=0]   a hostile policy against
 python -m benchmarks longlog [gigabytes=2]              indexing a cut log of hours, write build/long_log.json
 python -m benchmarks fuzz run=FOLDER log=FILE [files=10000]  mutated logs and bundles, write build/fuzz.json
 python -m benchmarks randomwalk [episodes=1000] [task=NAME]  random actions break no task, write build/randomwalk.json
-python -m benchmarks sysid [run=FOLDER]                 a simulation fitted to another, write benchmarks/sysid.json"""
+python -m benchmarks sysid [run=FOLDER]                 a simulation fitted to another, write benchmarks/sysid.json
+python -m benchmarks learners [hours=H] [parts=...]     learners beside each other, write benchmarks/learners.md"""
 ROOT = Path("build")
 
 
@@ -39,6 +40,7 @@ TOOLS = {  # commands with keys, by the module whose `main` they are
     "fuzz": "fuzz",
     "randomwalk": "randomwalk",
     "sysid": "sysid",
+    "learners": "learners.command",
 }
 
 

@@ -2,29 +2,57 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from robo_rl.errors import UserError
 
+HERE = (sys.executable, "-m", "robo_rl.app.main")
 
-def start(log: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    """Start a command; what it prints goes to the file `log`."""
+
+def start(
+    log: Path, *arguments: str, program: Sequence[str] = HERE, env: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a command; what it prints goes to the file `log`. `env` is added to this process's variables."""
     with log.open("wb") as output:
-        command = [sys.executable, "-m", "robo_rl.app.main", *arguments]
-        return subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        variables = os.environ | dict(env or {})
+        return subprocess.Popen([*program, *arguments], stdout=output, stderr=subprocess.STDOUT, env=variables)
 
 
-def finish(log: Path, *arguments: str) -> None:
+def finish(log: Path, *arguments: str, program: Sequence[str] = HERE, env: Mapping[str, str] | None = None) -> None:
     """Run a command to its end; raises `UserError` with its last line when it fails."""
-    process = start(log, *arguments)
+    process = start(log, *arguments, program=program, env=env)
     try:
         code = process.wait()
     finally:
         process.kill()
     if code != 0:
         raise UserError(f"robo-rl {arguments[0]} failed with exit code {code}: {last_line(log)}")
+
+
+def step(
+    folder: Path, *arguments: str, program: Sequence[str] = HERE, env: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The result of a command that writes `folder`, which is run unless its result is there.
+
+    What an interrupted one left is resumed where it has a checkpoint, else removed.
+    """
+    result = folder / "result.json"
+    if not result.exists():
+        checkpoints = (folder / name / "progress.json" for name in ("checkpoint", "checkpoint.old"))
+        resume = ("resume=true",) if any(path.exists() for path in checkpoints) else ()
+        if not resume:
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        log = folder.with_name(folder.name + ".txt")
+        finish(log, *arguments, f"out={folder}", *resume, program=program, env=env)
+    return json.loads(result.read_text())
 
 
 def last_line(log: Path) -> str:

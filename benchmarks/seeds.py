@@ -7,7 +7,6 @@ is done. Writes benchmarks/seeds.json; what it ran lies in build/seeds/.
 
 from __future__ import annotations
 
-import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.command import finish, number, require_used
+from benchmarks.command import number, require_used, step
 from robo_rl.app.runs import write_json
 from robo_rl.app.session import show
 from robo_rl.errors import UserError
@@ -26,24 +25,14 @@ ROOT = Path("build/seeds")
 DEMONSTRATIONS, EPISODES, CLOSER = 50, 200, 500
 
 
-def step(folder: Path, *arguments: str) -> dict[str, Any]:
-    """Run a command unless its result is there; returns the result."""
-    result = folder / "result.json"
-    if not result.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        finish(folder.with_name(folder.name + ".txt"), *arguments, f"out={folder}")
-    return json.loads(result.read_text())
-
-
 def run_seed(seed: int, steps: int) -> dict[str, Any]:
     """Demonstrations, base, residual and their evaluations for one training seed."""
     root = ROOT / str(seed)
     given = (f"seed={seed}", "threads=1")
     step(root / "dataset", "record", f"episodes={DEMONSTRATIONS}", f"seed={seed}")
     step(root / "base", "train", "learner=bc", f"dataset={root / 'dataset'}", *given)
-    resume = ["resume=true"] if (root / "residual" / "config.yaml").exists() else []
     budget = f"learner.online.steps={steps}"
-    trained = step(root / "residual", "train", f"base={root / 'base'}", budget, *given, *resume)
+    trained = step(root / "residual", "train", f"base={root / 'base'}", budget, *given)
     base = evaluate(root, "base", root / "base")
     residual = evaluate(root, "residual", root / "residual")
     raw = evaluate(root, "raw", root / "residual" / "policy_raw")

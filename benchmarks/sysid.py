@@ -11,8 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.command import require_used
-from benchmarks.seeds import step
+from benchmarks.command import require_used, step
 from robo_rl.app.runs import write_json
 from robo_rl.app.session import show
 from robo_rl.evaluate.machine import describe_machine

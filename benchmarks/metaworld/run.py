@@ -13,14 +13,17 @@ import argparse
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.command import step
+from robo_rl.errors import UserError
+
 ROOT = Path(__file__).resolve().parents[2]
+ENV = {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}  # the experts warn of clipped actions
 REQUIREMENTS = ("mujoco==3.3.0", "metaworld==3.1.1")
 NOISE = 0.1  # standard deviation of the expert's disturbance; more, and Meta-World's experts miss their grasps
 EXPERTS = {
@@ -38,7 +41,8 @@ def main() -> int:
     commands: dict[str, str] = {}
     for name, arguments in steps(options, out).items():
         commands[name] = shlex.join(["robo-rl", *arguments])
-        step(robo_rl, arguments, out / name)
+        print(f"metaworld: {name}: {commands[name]}", flush=True)
+        step(out / name, *arguments, program=(str(robo_rl),), env=ENV)
     write(out / "results.json", summary(options, out, commands))
     print(f"metaworld: {out / 'results.json'}")
     return 0
@@ -65,20 +69,29 @@ def parse() -> argparse.Namespace:
 
 def steps(options: argparse.Namespace, out: Path) -> dict[str, list[str]]:
     """Arguments of `robo-rl` for every step, by the folder it writes."""
-    env_id = f"env_id=benchmarks.metaworld:robo_rl_bench/{options.task}"
-    task = ["task=gym", env_id, "success_key=success", "task.env.reward=success"]
-    seed, report = f"seed={options.seed}", [env_id, f"episodes={options.episodes}", f"seed={options.seed}"]
-    expert = f"expert=metaworld.policies:{EXPERTS[options.task]}"
+    seed, env_id = f"seed={options.seed}", task_keys(options.task)[1]
+    report = [env_id, f"episodes={options.episodes}", seed]
     demos, base, residual = (out / name for name in ("demos", "base", "residual"))
     defaults = {"learner.online.steps": str(options.steps), "learner.eval_rows": "32"}
     learner = [f"{key}={value}" for key, value in (defaults | dict(options.overrides)).items()]
     return {
-        "demos": ["record", *task, expert, f"noise={NOISE}", f"episodes={options.demos}", "n=10", seed],
-        "base": ["train", "learner=bc", *task, f"dataset={demos}", "learner.rows=32", seed],
+        "demos": ["record", *expert_keys(options.task), f"episodes={options.demos}", seed],
+        "base": ["train", "learner=bc", *task_keys(options.task), f"dataset={demos}", "learner.rows=32", seed],
         "base_eval": ["evaluate", f"run={base}", *report, "record=false"],
-        "residual": ["train", "learner=residual", *task, f"base={base}", seed, *learner],
+        "residual": ["train", "learner=residual", *task_keys(options.task), f"base={base}", seed, *learner],
         "residual_eval": ["evaluate", f"run={residual}", "use=residual", *report, "record=false"],
     }
+
+
+def task_keys(task: str) -> list[str]:
+    """The environment, as `robo-rl` is told it: task, id, what says success and how it is rewarded."""
+    env_id = f"env_id=benchmarks.metaworld:robo_rl_bench/{task}"
+    return ["task=gym", env_id, "success_key=success", "task.env.reward=success"]
+
+
+def expert_keys(task: str) -> list[str]:
+    """Meta-World's scripted expert with disturbed actions."""
+    return [*task_keys(task), f"expert=metaworld.policies:{EXPERTS[task]}", f"noise={NOISE}", "n=10"]
 
 
 def install(venv: Path) -> Path:
@@ -103,21 +116,6 @@ def install(venv: Path) -> Path:
     packages = ["-c", str(constraints), *REQUIREMENTS, "-e", str(ROOT)]
     subprocess.run([uv, "pip", "install", "-q", "--python", python, *packages], env=env, check=True)
     return command
-
-
-def step(robo_rl: Path, arguments: list[str], folder: Path) -> None:
-    """Run one command into `folder`, unless it has; what an interrupted one left is resumed or removed."""
-    if (folder / "result.json").exists():
-        print(f"metaworld: {folder.name}: done before")
-        return
-    resume = [place for place in ("checkpoint", "checkpoint.old") if (folder / place / "progress.json").exists()]
-    if not resume:
-        shutil.rmtree(folder, ignore_errors=True)
-    command = [str(robo_rl), *arguments, f"out={folder}", *(["resume=true"] if resume else [])]
-    print(f"metaworld: {folder.name}: {shlex.join(command)}", flush=True)
-    env = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}  # the experts warn of clipped actions
-    if code := subprocess.run(command, cwd=ROOT, env=env, check=False).returncode:
-        sys.exit(code)  # the command has said why
 
 
 def summary(options: argparse.Namespace, out: Path, commands: dict[str, str]) -> dict[str, Any]:
@@ -147,4 +145,7 @@ def write(path: Path, data: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except UserError as error:
+        sys.exit(f"metaworld: error: {error}")

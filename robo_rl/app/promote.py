@@ -63,7 +63,8 @@ def finish(
         "noisy_success_rate": noisy, "dither_gap": noisy - chosen, "episodes": episodes,
         "env_steps_trained": progress.env_steps, "updates": progress.updates, "utd": online.utd,
         "selection_episodes": progress.selection_episodes, "steps_to_95": steps_to(progress, 0.95),
-        "wall_clock_to_95_s": steps_to(progress, 0.95, "wall_clock_s"), "gate": progress.gate,
+        "wall_clock_to_95_s": steps_to(progress, 0.95, "wall_clock_s"),
+        "cpu_to_95_s": steps_to(progress, 0.95, "cpu_s"), "cpu_s": progress.cpu_s, "gate": progress.gate,
         "wall_clock_s": progress.wall_clock_s, "warnings": warnings(progress.history[-1]), "history": progress.history,
     }  # fmt: skip
     write_json(context.out / "result.json", result)

@@ -112,7 +112,7 @@ class Sb3Training:
         self.greedy, self.eval_env = bundle.policy_for("residual"), eval_env
         self.progress = Progress(gate="none")
         self.best = self.deployed_copy()
-        self._started = time.monotonic()
+        self._started, self._started_cpu = time.monotonic(), time.process_time()
 
     def fill(self, env: Env, demos: Replay | None, prior: Policy, capacity: int) -> None:
         """Episodes of the base with the noise ladder, and the demonstrations, into SB3's replay."""
@@ -147,11 +147,13 @@ class Sb3Training:
             progress.best, progress.best_segment, self.best = success, progress.segment, self.deployed_copy()
         progress.segment += 1
         progress.wall_clock_s = time.monotonic() - self._started
+        progress.cpu_s = time.process_time() - self._started_cpu
         record = {
             "env_steps": progress.env_steps,
             "updates": progress.updates,
             "success": success,
             "wall_clock_s": progress.wall_clock_s,
+            "cpu_s": progress.cpu_s,
         }
         progress.history.append(record)
         self.context.sink.write(progress.env_steps, record)

@@ -71,6 +71,7 @@ class Progress:
     best: float = -1e30
     best_segment: int = -1
     wall_clock_s: float = 0.0
+    cpu_s: float = 0.0  # processor time of all threads
     selection_episodes: int = 0
     recent: list[int] = field(default_factory=list)  # outcomes of the last exploring episodes
     history: list[dict[str, float]] = field(default_factory=list)
@@ -103,12 +104,13 @@ class OnlineTraining:
         self._done = 0.0
         self._rng = np.random.default_rng(0)
         self._metrics: dict[str, Any] = {}
-        self._started = time.monotonic()
+        self._started, self._started_cpu = time.monotonic(), time.process_time()
 
     # -- the run -------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
         self._started = time.monotonic() - self.progress.wall_clock_s
+        self._started_cpu = time.process_time() - self.progress.cpu_s
         if self.progress.segment == 0:
             self._warm_up()
             self._finish_segment()
@@ -146,6 +148,7 @@ class OnlineTraining:
             self.best = self.deployed_copy()
         progress.segment += 1
         progress.wall_clock_s = time.monotonic() - self._started
+        progress.cpu_s = time.process_time() - self._started_cpu
         record = self._record(success)
         record |= diagnose(self.learner, self.replay, progress.segment)
         progress.history.append(record)
@@ -157,7 +160,8 @@ class OnlineTraining:
         return {
             "env_steps": progress.env_steps, "updates": progress.updates,
             "success": success, "noisy_success": self._noisy(),
-            "wall_clock_s": progress.wall_clock_s, "utd": progress.updates / max(1, progress.env_steps),
+            "wall_clock_s": progress.wall_clock_s, "cpu_s": progress.cpu_s,
+            "utd": progress.updates / max(1, progress.env_steps),
             **{key: float(value) for key, value in self._metrics.items()},
         }  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""Learners beside each other: equal bases, demonstrations and environment steps. See plan.yaml and command.py."""
