@@ -12,6 +12,8 @@ from torch import Tensor
 
 from policies.actors import HEADS, Critic, Features, Head, OwnFeatures
 from policies.bundle import Bundle
+from policies.chunk_actor import ChunkFeatures
+from policies.flow import FlowHead
 from policies.networks import ChunkNet, Inputs, Normalise
 from robo_rl.errors import UnknownName
 from robo_rl.spec import Feature, Spec
@@ -67,14 +69,30 @@ def own(
     return _agent(bundle, features, bound, shape, seed, head, own=True)
 
 
+def chunks(bundle: Bundle, obs: np.ndarray, actions: np.ndarray, shape: Shape, scale: float, seed: int) -> Agent:
+    """Proposes and values whole chunks; `actions` (F, H * A) are what was executed from `obs` (F, D) on."""
+    torch.manual_seed(seed)
+    offset, width = bundle.network.relative_to, bundle.act_spec.size
+    horizon = actions.shape[1] // width
+    relative = actions if offset is None else actions - np.tile(obs[:, offset : offset + width], horizon)
+    centre, half = _middle_and_half(relative)
+    observation, action = copy.deepcopy(bundle.network.observation), copy.deepcopy(bundle.network.action)
+    features = ChunkFeatures(observation, action, centre, offset)
+    bound = (1 + scale) * torch.clamp(half, min=LEAST_OWN)
+    return _agent(bundle, features, bound, shape, seed, FlowHead.kind, own=True, actions=horizon)
+
+
 def _agent(
-    bundle: Bundle, features: Features | OwnFeatures, bound: Tensor, shape: Shape, seed: int, head: str, own: bool
-) -> Agent:
-    if head not in HEADS:
+    bundle: Bundle, features: Features | OwnFeatures, bound: Tensor, shape: Shape, seed: int, head: str, own: bool,
+    actions: int = 1,
+) -> Agent:  # fmt: skip
+    kinds: dict[str, type[Head]] = {**HEADS, FlowHead.kind: FlowHead}
+    if head not in kinds:
         raise UnknownName("learner.agent.head", head, HEADS)
-    low, high = (torch.from_numpy(np.array(b)).float() for b in (bundle.act_spec.low, bundle.act_spec.high))
+    limits = (bundle.act_spec.low, bundle.act_spec.high)
+    low, high = (torch.from_numpy(np.tile(np.array(b), actions)).float() for b in limits)
     size = features.size(bundle.policy_for("base").extra_spec.vector_size)
-    actor = HEADS[head](size, shape.hidden, bound, low, high, shape.norm, shape.dropout).eval()
+    actor = kinds[head](size, shape.hidden, bound, low, high, shape.norm, shape.dropout).eval()
     generator = torch.Generator().manual_seed(seed + 1)
     critic = Critic(size, len(bound), shape.hidden, shape.heads, generator, shape.norm, own)
     return Agent(features, actor, critic)

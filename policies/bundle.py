@@ -22,14 +22,21 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from policies.actors import Actor, empty_actor
+from policies.chunk_actor import Beside, BestOf, ChunkActor, Proposals, empty_chunk_actor
 from policies.cloned import ClonedPlanner
 from policies.compose import Chunked, Noise, Residual
-from policies.networks import ChunkNet, Inputs, Normalise, like_pairs
+from policies.flow import FlowHead, FlowNet, FlowPlanner
+from policies.networks import ChunkNet, ChunkNetwork, Inputs, Normalise, like_pairs
 from robo_rl.errors import CorruptFile, UnknownName, UserError
 from robo_rl.policy import Policy
 from robo_rl.spec import Feature, Spec, require_equal
 
 FORMAT = 1
+BASES: Mapping[str, tuple[type[ChunkNetwork], Any]] = {
+    ChunkNet.kind: (ChunkNet, ClonedPlanner),
+    FlowNet.kind: (FlowNet, FlowPlanner),
+}
+"""Kinds of base policies: the network, and the planner that runs it."""
 
 
 @dataclass
@@ -41,9 +48,9 @@ class Bundle:
 
     obs_spec: Spec
     act_spec: Feature
-    network: ChunkNet
+    network: ChunkNetwork
     execute: int
-    actor: Actor | None = None
+    actor: Actor | ChunkActor | None = None
     meta: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -59,11 +66,21 @@ class Bundle:
         use = use or self.uses[0]
         if use not in self.uses:
             raise UnknownName("use", use, self.uses)
-        base = Chunked(ClonedPlanner(self.network, self.obs_spec), self.execute, self.act_spec)
         if use == "base":
-            return base
+            return self._base()
         assert self.actor is not None
-        return Residual(base, self.actor.eval(), self.obs_spec, noise)
+        return self.acting(self.actor.eval(), noise)
+
+    def acting(self, actor: Actor | ChunkActor, noise: Noise | None = None) -> Residual | Beside:
+        """The base under an actor. One that acts in chunks explores by what it draws, whatever `noise` is."""
+        if not isinstance(actor, ChunkActor):
+            return Residual(self._base(), actor, self.obs_spec, noise)
+        best = BestOf(Proposals(actor, self.obs_spec), actor, self.obs_spec, actor.samples)
+        return Beside(Chunked(best, actor.features.horizon, self.act_spec), self._base())
+
+    def _base(self) -> Chunked:
+        planner = BASES[self.network.kind][1](self.network, self.obs_spec)
+        return Chunked(planner, self.execute, self.act_spec)
 
     def require(self, obs_spec: Spec, act_spec: Feature, where: str) -> None:
         """Raise `SpecMismatch` with the difference unless the bundle fits these specs."""
@@ -84,12 +101,7 @@ class Bundle:
             "sha256": hashlib.sha256(weights).hexdigest(),
             "obs_spec": self.obs_spec.to_json(),
             "act_spec": self.act_spec.to_json(),
-            "base": {
-                "horizon": self.network.horizon,
-                "execute": self.execute,
-                "hidden": _hidden(self.network.body),
-                "relative_to": self.network.relative_to,
-            },
+            "base": {**self.network.config(), "execute": self.execute},
             "residual": None if self.actor is None else self.actor.config(),
             "meta": self.meta,
         }
@@ -145,10 +157,14 @@ def _read(place: Path) -> Bundle:
         size = obs_spec.vector_size + len(pairs)
         return Inputs(torch.zeros(size), torch.ones(size), pairs)
 
-    network = ChunkNet(inputs(), _identity(actions), base["horizon"], base["hidden"], relative_to=base["relative_to"])
+    kind = BASES[base.get("kind", ChunkNet.kind)][0]
+    network = kind(inputs(), _identity(actions), base["horizon"], base["hidden"], relative_to=base["relative_to"])
     bundle = Bundle(obs_spec, act_spec, network, base["execute"], meta=data["meta"])
-    if data["residual"] is not None:
-        bundle.actor = empty_actor(data["residual"], inputs(), _identity(actions), actions * base["execute"] + 1)
+    learned = data["residual"]
+    if learned is not None and learned.get("head") == FlowHead.kind:
+        bundle.actor = empty_chunk_actor(learned, inputs(), _identity(actions))
+    elif learned is not None:
+        bundle.actor = empty_actor(learned, inputs(), _identity(actions), actions * base["execute"] + 1)
     tensors = load_tensors(weights)
     for name, module in _modules(bundle).items():
         own = {key.removeprefix(name + "."): value for key, value in tensors.items() if key.startswith(name + ".")}
@@ -171,10 +187,6 @@ def _tensors(bundle: Bundle) -> dict[str, torch.Tensor]:
         for name, module in _modules(bundle).items()
         for key, value in module.state_dict().items()
     }
-
-
-def _hidden(body: nn.Sequential) -> list[int]:
-    return [layer.out_features for layer in body if isinstance(layer, nn.Linear)][:-1]
 
 
 def _first_line(error: Exception) -> str:

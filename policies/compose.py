@@ -154,9 +154,16 @@ class Residual(Policy):
         self.base, self.obs_spec, self.noise = base, obs_spec, noise
         self.extra_spec = base.extra_spec
         self.share = 1.0
+        self._std = 0.0 if noise is None else noise.std
         self._network = Network(actor)
         self._silence = np.zeros((1, len(actor.head.bound)), np.float32)
         self._seed, self._tick = np.zeros(0, np.int64), np.zeros(0, np.int64)
+
+    def pace(self, noise: float, share: float) -> None:
+        """As training goes on: exploration as a share of what it began with, and the actor's `share`."""
+        if self.noise is not None:
+            self.noise.std = self._std * noise
+        self.share = share
 
     def reset(self, where: np.ndarray, seeds: np.ndarray) -> None:
         self.base.reset(where, seeds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -145,12 +146,14 @@ class Ensemble(nn.Module):
         return h
 
 
-class ChunkNet(nn.Module):
-    """Behaviour cloning network: packed observation (B, D) -> chunk (B, H, A) in raw action units.
+class ChunkNetwork(nn.Module):
+    """Network of a base policy: packed observation (B, D) -> chunk (B, H, A) in raw action units.
 
     `relative_to` is the offset in the packed observation of A values that the chunk is predicted relative to (the
     previous setpoint, say): a small motion is then a small number, whatever the pose. None: absolute actions.
     """
+
+    kind: str
 
     def __init__(
         self,
@@ -162,8 +165,7 @@ class ChunkNet(nn.Module):
     ) -> None:
         super().__init__()
         self.observation, self.action, self.horizon, self.relative_to = observation, action, horizon, relative_to
-        self.actions = len(action.mean)
-        self.body = mlp([observation.size, *hidden], horizon * self.actions)
+        self.actions, self.hidden = len(action.mean), list(hidden)
 
     def reference(self, obs: Tensor) -> Tensor | float:
         """What the chunk is relative to, (B, 1, A)."""
@@ -175,9 +177,35 @@ class ChunkNet(nn.Module):
         """A chunk (B, H, A) in the units that the loss is taken on."""
         return self.action(chunk - self.reference(obs))
 
+    def restore(self, obs: Tensor, normalised: Tensor) -> Tensor:
+        """What `target` made of a chunk, back in raw units."""
+        return normalised * self.action.std + self.action.mean + self.reference(obs)
+
+    def loss(self, obs: Tensor, chunk: Tensor, generator: torch.Generator) -> Tensor:
+        """What behaviour cloning makes small, for observations (B, D) and the chunks (B, H, A) executed there."""
+        raise NotImplementedError
+
+    def config(self) -> dict[str, Any]:
+        """What a bundle's JSON needs to build an empty one."""
+        return {"kind": self.kind, "horizon": self.horizon, "hidden": self.hidden, "relative_to": self.relative_to}
+
+
+class ChunkNet(ChunkNetwork):
+    """Regresses on one chunk with a multilayer perceptron."""
+
+    kind = "mlp"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.body = mlp([self.observation.size, *self.hidden], self.horizon * self.actions)
+
     def normalised(self, obs: Tensor) -> Tensor:
         """Predicted chunk in the units that the loss is taken on, (B, H, A)."""
         return self.body(self.observation(obs)).reshape(-1, self.horizon, self.actions)
 
+    def loss(self, obs: Tensor, chunk: Tensor, generator: torch.Generator) -> Tensor:
+        """Mean absolute error of normalised chunks (as ACT, arXiv 2304.13705)."""
+        return (self.normalised(obs) - self.target(obs, chunk)).abs().mean()
+
     def forward(self, obs: Tensor) -> Tensor:
-        return self.normalised(obs) * self.action.std + self.action.mean + self.reference(obs)
+        return self.restore(obs, self.normalised(obs))

@@ -39,7 +39,12 @@ class Policy(ABC):
 
 
 class Planner(ABC):
-    """A base policy that emits chunks of actions: behaviour cloning, diffusion, a remote model."""
+    """A base policy that emits chunks of actions: behaviour cloning, diffusion, a remote model.
+
+    `stochastic` says whether the samples of a row are different ones.
+    """
+
+    stochastic = False
 
     @property
     @abstractmethod

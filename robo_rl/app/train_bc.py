@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from policies.bundle import Bundle
-from policies.networks import ChunkNet, Inputs, Normalise, like_pairs
+from policies.bundle import BASES, Bundle
+from policies.networks import Inputs, Normalise, like_pairs
 from robo_rl.app.context import (
     Context,
     packed_observations,
@@ -88,7 +88,9 @@ def new_bundle(context: Context, dataset: Dataset, episodes: list[Episode], poli
     frames = ChunkDataset(episodes, dataset.obs_spec, policy["horizon"])
     reference = 0.0 if offset is None else frames.obs[:, None, offset : offset + dataset.act_spec.size]
     targets = (frames.chunk - reference).reshape(-1, dataset.act_spec.size)
-    network = ChunkNet(
+    if policy["kind"] not in BASES:
+        raise UnknownName("policy.kind", policy["kind"], BASES)
+    network = BASES[policy["kind"]][0](
         Inputs.fit(packed, scale, like_pairs(dataset.obs_spec)),
         Normalise(torch.from_numpy(targets.mean(0)), torch.from_numpy(np.maximum(targets.std(0), 1e-4))),
         policy["horizon"],

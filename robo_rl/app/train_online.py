@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save
 from policies import agents
 from policies.actors import Actor
 from policies.bundle import Bundle, load_bundle, write_folder
+from policies.chunk_actor import Beside, ChunkActor
 from policies.compose import HeldNoise, Noise, Residual, UniformNoise
 from robo_rl.app.context import Context, require_successes
 from robo_rl.app.promote import finish, score
@@ -40,6 +41,7 @@ class Plan:
 
     algorithm: Callable[..., ActorCritic]
     agent: Callable[..., agents.Agent]
+    actor: Callable[..., Actor | ChunkActor]  # of (features, head, critic or None)
     exploration: Callable[..., Noise]  # of (action size, standard deviation)
     choose: bool  # act with the better of base and learned action
     shape: agents.Shape
@@ -51,19 +53,18 @@ class Plan:
 
 def train(
     context: Context, policy: Any, rows: int, eval_rows: int, hidden: list[int], heads: int, norm: bool, dropout: float,
-    scale: float, noise: float, capacity: int, bootstrap_timeouts: bool, algorithm: Any, agent: Any, exploration: Any,
-    choose: bool, config: Any, online: OnlineConfig,
+    scale: float, noise: float, capacity: int, bootstrap_timeouts: bool, algorithm: Any, agent: Any, actor: Any,
+    exploration: Any, choose: bool, config: Any, online: OnlineConfig,
 ) -> dict[str, Any]:  # fmt: skip
     """Train, confirm the best checkpoint against the base, save it as a bundle; returns the result."""
     shape = agents.Shape(hidden, heads, norm, dropout)
-    plan = Plan(algorithm, agent, exploration, choose, shape, scale, noise, config, online)
+    plan = Plan(algorithm, agent, actor, exploration, choose, shape, scale, noise, config, online)
     env, eval_env = context.make_env(rows), context.make_env(eval_rows)
     write_spec(context.out, env)
     bundle, demos = start_from(context, env)
-    seen = seen_by(bundle, demos)
     corrects = getattr(plan.agent, "func", plan.agent) is agents.residual
-    still = still_actor(bundle, seen, plan.shape, context, scale if corrects else None)
-    learner = _learner(plan, bundle, seen, context)
+    still = still_actor(bundle, seen_by(bundle, demos), plan.shape, context, scale if corrects else None)
+    learner = _learner(plan, bundle, seen_by(bundle, demos, config.actions), context)
     ladder = HeldNoise(env.act_spec.size, noise) if context.base else UniformNoise(env.act_spec.size, 1.0)
     extra, width = bundle.policy_for("base").extra_spec, env.act_spec.size
     made = (bundle.obs_spec, extra, width)
@@ -72,7 +73,7 @@ def train(
         env=env,
         prior=Residual(bundle.policy_for("base"), still, bundle.obs_spec, ladder),
         explore=_explore(plan, bundle, learner),
-        greedy=_deployed(bundle, learner, context).policy_for("residual"),
+        greedy=_deployed(plan, bundle, learner, context).policy_for("residual"),
         learner=learner,
         replay=Replay(*made, rows, capacity, bootstrap_timeouts),
         demos=demos or Replay(*made, 1, 2),
@@ -90,7 +91,7 @@ def train(
         training.observers = observers
         training.run()
     exploration = plan.exploration(env.act_spec.size, noise * online.noise_end)
-    deployed = _deployed(bundle, learner, context)
+    deployed = _deployed(plan, bundle, learner, context)
     result = finish(context, deployed, training, eval_env, exploration, still if context.base else None)
     env.close()
     eval_env.close()
@@ -114,14 +115,14 @@ def _demonstrations(context: Context, bundle: Bundle) -> list[Episode]:
     return require_successes(list(dataset.episodes), path)
 
 
-def seen_by(bundle: Bundle, demos: Replay | None) -> tuple[np.ndarray, np.ndarray]:
-    """Packed observations (F, D) and executed actions (F, A) of the demonstrations; the action range where there are
-    none."""
+def seen_by(bundle: Bundle, demos: Replay | None, actions: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Packed observations (F, D) and what was executed from there on, (F, actions * A), in the demonstrations; the
+    action range where there are none."""
     if demos is not None:
-        batch = demos.gather(demos.starts())
+        batch = demos.gather(demos.starts(), actions=actions)
         return batch.obs, batch.action
     bounds = [np.broadcast_to(bound, bundle.act_spec.shape) for bound in (bundle.act_spec.low, bundle.act_spec.high)]
-    return np.zeros((2, bundle.obs_spec.vector_size), np.float32), np.stack(bounds).astype(np.float32)
+    return np.zeros((2, bundle.obs_spec.vector_size), np.float32), np.tile(np.stack(bounds), actions).astype(np.float32)
 
 
 def _learner(plan: Plan, bundle: Bundle, seen: tuple[np.ndarray, np.ndarray], context: Context) -> ActorCritic:
@@ -144,17 +145,16 @@ def still_actor(
     return Actor(agent.features, agent.head).to(context.device)
 
 
-def _explore(plan: Plan, bundle: Bundle, learner: ActorCritic) -> Residual:
+def _explore(plan: Plan, bundle: Bundle, learner: ActorCritic) -> Residual | Beside:
     """The learner's actor, with exploration."""
-    critic: Any = learner.target_critic if plan.choose else None
-    actor = Actor(learner.features, learner.head, critic)  # type: ignore[arg-type]
-    noise = plan.exploration(bundle.act_spec.size, plan.noise)
-    return Residual(bundle.policy_for("base"), actor, bundle.obs_spec, noise)
+    critic = learner.target_critic if plan.choose else None
+    actor = plan.actor(learner.features, learner.head, critic)
+    return bundle.acting(actor, plan.exploration(bundle.act_spec.size, plan.noise))
 
 
-def _deployed(bundle: Bundle, learner: ActorCritic, context: Context) -> Bundle:
+def _deployed(plan: Plan, bundle: Bundle, learner: ActorCritic, context: Context) -> Bundle:
     """The bundle with what the learner deploys; it follows as the learner goes on."""
-    actor = Actor(learner.features, **learner.deployed)  # type: ignore[arg-type]
+    actor = plan.actor(learner.features, **learner.deployed)
     meta = bundle.meta | {**context.scenario, "base": context.base, "seed": context.seed}
     return dataclasses.replace(bundle, actor=actor, meta=meta)
 

@@ -23,7 +23,7 @@ class Batch:
 
     obs: np.ndarray  # (B, obs_spec.vector_size) float32
     extra: np.ndarray  # (B, extra_spec.vector_size) float32
-    action: np.ndarray  # (B, A) float32, executed
+    action: np.ndarray  # (B, A) float32, executed; (B, H * A) where H in a row were asked for
     reward: np.ndarray  # (B,) float32, n-step return without the bootstrap
     discount: np.ndarray  # (B,) float32
     next_obs: np.ndarray
@@ -113,9 +113,9 @@ class Replay:
             after = np.where(kind == Kind.LAST, np.float32(0), data["to_go"][slot])
             ahead = data["reward"][slot] + np.float32(gamma) * data["discount"][slot] * after
 
-    def sample(self, n: int, rng: np.random.Generator, steps: int = 1, gamma: float = 0.99) -> Batch:
+    def sample(self, n: int, rng: np.random.Generator, steps: int = 1, gamma: float = 0.99, actions: int = 1) -> Batch:
         """`n` transitions with up to `steps`-step returns, uniformly. Raises ValueError when there are none."""
-        return self.gather(self._draw(n, rng), steps, gamma)
+        return self.gather(self._draw(n, rng), steps, gamma, actions)
 
     def _draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         start = self._data["start"].ravel()
@@ -141,8 +141,9 @@ class Replay:
         index = self.starts()
         return index[np.isfinite(self._data["to_go"].ravel()[index])]
 
-    def gather(self, index: np.ndarray, steps: int = 1, gamma: float = 0.99) -> Batch:
-        """The transitions that start at flat indices (slot * N + row)."""
+    def gather(self, index: np.ndarray, steps: int = 1, gamma: float = 0.99, actions: int = 1) -> Batch:
+        """The transitions that start at flat indices (slot * N + row), with the `actions` executed from there on; an
+        episode's last one is repeated."""
         data = self._data
         flat = {key: value.reshape(self.length * self.n, *value.shape[2:]) for key, value in data.items()}
         size = self.length * self.n
@@ -159,13 +160,23 @@ class Replay:
         return Batch(
             obs=now[:, : self._split],
             extra=now[:, self._split :],
-            action=flat["applied"].take((index + self.n) % size, 0),
+            action=self._ahead(flat, index, actions),
             reward=reward,
             discount=discount.astype(np.float32),
             next_obs=then[:, : self._split],
             next_extra=then[:, self._split :],
             to_go=flat["to_go"].take(index),
         )
+
+    def _ahead(self, flat: Mapping[str, np.ndarray], index: np.ndarray, actions: int) -> np.ndarray:
+        """(B, actions * A): what was executed from flat indices on."""
+        size = self.length * self.n
+        here = (index + self.n) % size  # the answer to a step's action arrives with the next step
+        taken = [flat["applied"].take(here, 0)]
+        for _ in range(actions - 1):
+            here = np.where(flat["start"][here], (here + self.n) % size, here)
+            taken.append(flat["applied"].take(here, 0))
+        return taken[0] if actions == 1 else np.concatenate(taken, 1)
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything, for a checkpoint."""

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from robo_rl.data.replay import Batch
+from robo_rl.errors import UserError
 from robo_rl.learn.critics import critic_loss, td_target, two_heads
 from robo_rl.learn.gate import GateReading, agreement, auc
 from robo_rl.learn.learner import Learner, Metrics
@@ -60,6 +61,7 @@ class HeadLike(Protocol):
 class ActorCriticConfig:
     gamma: float = 0.99  # discount a step
     n_step: int = 3  # steps of a return
+    actions: int = 1  # executed actions that the critic values at a time
     critic_lr: float = 3e-4
     actor_lr: float = 3e-4
     tau: float = 0.005  # target network's share of the new weights an update
@@ -135,6 +137,10 @@ class ActorCritic(Learner[Batch]):
     @abstractmethod
     def _update_actor(self, rows: Mapping[str, Tensor]) -> Metrics:
         """One step of the head."""
+
+    def imitate(self, batch: Batch) -> Metrics:
+        """One step of the head towards a batch's actions, for learners whose head imitates."""
+        raise UserError(f"learner.online.imitation_updates: the head of {type(self).__name__} does not imitate")
 
     def regress(self, batch: Batch) -> Metrics:
         """Warm-up: regress the critic on the batch's Monte-Carlo returns; targets follow at once."""

@@ -51,7 +51,7 @@ class ChunkDataset:
 
 
 class BehaviourCloning(Learner[ChunkBatch]):
-    """Mean absolute error on normalised chunks (as ACT, arXiv 2304.13705)."""
+    """Steps on the network's own loss (see policies.networks.ChunkNet and policies.flow.FlowNet)."""
 
     def __init__(self, network: nn.Module, config: BCConfig, seed: int, device: str) -> None:
         self.network: Any = network.to(device)
@@ -67,7 +67,7 @@ class BehaviourCloning(Learner[ChunkBatch]):
         noise = torch.randn(obs.shape, generator=self.generator).to(self.device)
         obs = obs + self.config.noise * self.network.observation.std[: obs.shape[1]] * noise
         # The reference of a relative chunk is disturbed, too: the clone learns to come back to the demonstrated motion.
-        loss = (self.network.normalised(obs) - self.network.target(obs, chunk)).abs().mean()
+        loss = self.network.loss(obs, chunk, self.generator)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()

@@ -23,7 +23,7 @@ def diagnose(learner: ActorCritic, replay: Replay, seed: int) -> dict[str, float
     index = replay.labelled()[-RECENT:]
     if not len(index):
         return {}
-    batch = replay.gather(np.random.default_rng(seed).choice(index, ROWS))
+    batch = replay.gather(np.random.default_rng(seed).choice(index, ROWS), actions=learner.config.actions)
     value, hidden, u = learner.inspect(batch)
     return {
         "q_bias": float(np.mean(value - batch.to_go)),

@@ -40,6 +40,7 @@ class OnlineConfig:
     warmup_demo_share: float = 0.2  # of a batch; more would bias the critic towards success
     warmup_updates: int = 1200  # on Monte-Carlo returns, then as many on TD targets, a round
     warmup_rounds: int = 5  # at most; the gate is read after each; 0: no warm-up of the critic and no gate
+    imitation_updates: int = 0  # of the head on demonstrations, before the first update
     held_out_episodes: int = 32  # the gate's fresh episodes
     demo_share: float = 0.5  # of a batch, at first
     demo_share_end: float = 0.15
@@ -100,7 +101,6 @@ class OnlineTraining:
         self.interrupted, self.observers = interrupted, observers
         self.progress = Progress()
         self.best: dict[str, torch.Tensor] = self.deployed_copy()
-        self._std = explore.noise.std
         self._done = 0.0
         self._rng = np.random.default_rng(0)
         self._metrics: dict[str, Any] = {}
@@ -136,8 +136,8 @@ class OnlineTraining:
         self._rng = np.random.default_rng(start)
         progress, config = self.progress, self.config
         self._done = progress.env_steps / config.steps
-        self.explore.noise.std = self._std * (1 + (config.noise_end - 1) * self._done)
-        self.explore.share = min(1.0, progress.env_steps / config.progressive) if config.progressive else 1.0
+        share = min(1.0, progress.env_steps / config.progressive) if config.progressive else 1.0
+        self.explore.pace(1 + (config.noise_end - 1) * self._done, share)
 
     def _finish_segment(self) -> None:
         progress = self.progress
@@ -203,9 +203,10 @@ class OnlineTraining:
     def _batch(self, demo_share: float) -> Batch:
         rule, config = self.learner.config, self.config
         demo = self._rows_of_demos(demo_share)
-        parts = [self.replay.sample(config.batch - demo, self._rng, rule.n_step, rule.gamma)]
+        how = (self._rng, rule.n_step, rule.gamma, rule.actions)
+        parts = [self.replay.sample(config.batch - demo, *how)]
         if demo:
-            parts.append(self.demos.sample(demo, self._rng, rule.n_step, rule.gamma))
+            parts.append(self.demos.sample(demo, *how))
         return Batch.concatenate(parts)
 
     def _rows_of_demos(self, share: float) -> int:
@@ -224,9 +225,17 @@ class OnlineTraining:
         for replay in (self.replay, self.held_out, self.demos):
             replay.label_returns(gamma)
         progress.warmup_steps = progress.env_steps
+        self._imitate()
         progress.gate = "none" if not config.warmup_rounds else self._open_gate()
         self.learner.actor_enabled = True
         self.learner.pace(self._done, 0)
+
+    def _imitate(self) -> None:
+        """The head on demonstrations alone, or on the base's episodes where there are none."""
+        rule, source = self.learner.config, self.demos if self.demos.transitions else self.replay
+        for _ in range(self.config.imitation_updates):
+            batch = source.sample(self.config.batch, self._rng, rule.n_step, rule.gamma, rule.actions)
+            self._metrics |= self.learner.imitate(batch)
 
     def _open_gate(self) -> str:
         """Rounds of warming up the critic until it passes; says how that ended."""
@@ -263,7 +272,8 @@ class OnlineTraining:
             picks = [
                 index[self._rng.integers(0, max(1, len(index)), n)] for index, n in zip(labelled, sizes, strict=True)
             ]
-            parts = [replay.gather(pick) for replay, pick in zip((self.replay, self.demos), picks, strict=True)]
+            sources = zip((self.replay, self.demos), picks, strict=True)
+            parts = [replay.gather(pick, actions=self.learner.config.actions) for replay, pick in sources]
             self._metrics |= self.learner.regress(Batch.concatenate(parts))
         for _ in range(config.warmup_updates):
             self._metrics |= self.learner.update(self._batch(config.warmup_demo_share))
@@ -271,7 +281,7 @@ class OnlineTraining:
     def _read_gate(self) -> GateReading:
         index = self.held_out.labelled()
         pick = index[self._rng.integers(0, len(index), 2048)]
-        return self.learner.gate_reading(self.held_out.gather(pick))
+        return self.learner.gate_reading(self.held_out.gather(pick, actions=self.learner.config.actions))
 
     def deployed_copy(self) -> dict[str, torch.Tensor]:
         """Weights of what is deployed now, by the name of the network and of the weight."""

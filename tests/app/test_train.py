@@ -94,10 +94,11 @@ def test_at_step_0_base_plus_residual_is_the_base_over_100_episodes(tmp_path: Pa
     assert all(np.array_equal(a, b) for a, b in zip(seen["residual"], seen["base"], strict=True))
 
 
-@pytest.mark.parametrize("learner", ["rlpd", "ibrl", "expo", "td3"])
+@pytest.mark.parametrize("learner", ["rlpd", "ibrl", "expo", "qchunk", "td3"])
 def test_every_learner_trains_to_a_bundle_that_can_be_evaluated(trained: Path, tmp_path: Path, learner: str) -> None:
     out = tmp_path / "run"
-    arguments = ["train", f"learner={learner}", f"base={trained / 'base'}", "learner.online.steps=600", *TINY]
+    fewer = ["learner.online.imitation_updates=5"] if learner == "qchunk" else []
+    arguments = ["train", f"learner={learner}", f"base={trained / 'base'}", "learner.online.steps=600", *TINY, *fewer]
     assert main([*arguments, f"out={out}"]) == 0
     assert json.loads((out / "result.json").read_text())["promoted"] in ("base", "residual")
     short = "task.task.config.limit=2.0"

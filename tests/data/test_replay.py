@@ -92,6 +92,21 @@ def test_n_step_returns_equal_brute_force(seed: int, n: int, steps: int, ticks: 
     assert not expected
 
 
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), n=st.integers(1, 3), actions=st.integers(1, 5), ticks=st.integers(3, 30))
+def test_chunks_of_executed_actions_end_with_the_episode(seed: int, n: int, actions: int, ticks: int) -> None:
+    stream = random_stream(np.random.default_rng(seed), n, ticks)
+    replay = Replay(OBS, EXTRA, 1, n, n * (ticks + 5))
+    for step in stream:
+        replay.add(step, Action(step.obs["x"], {"base_action": step.obs["x"]}))
+    index = replay.starts()
+    chunks = replay.gather(index, actions, 0.9, actions).action
+    for start, chunk in zip(index, chunks, strict=True):
+        t, row = divmod(int(start), n)
+        ends = [brute_force(stream, row, t, steps, 0.9) for steps in range(1, actions + 1)]
+        assert chunk.tolist() == [-end[2] for end in ends if end is not None]  # executed before what was reached
+
+
 def test_the_ring_forgets_the_oldest_and_never_joins_both_ends() -> None:
     replay = Replay(OBS, EXTRA, 1, 1, 10)
     one = np.ones(1)

@@ -11,6 +11,8 @@ import torch
 
 from policies.actors import Actor, Critic, Features, GaussianHead, OwnFeatures, ResidualHead
 from policies.bundle import Bundle, load_bundle, write_folder
+from policies.chunk_actor import ChunkActor, ChunkFeatures
+from policies.flow import FlowHead, FlowNet
 from policies.networks import ChunkNet, Inputs, Normalise, like_pairs
 from robo_rl.errors import CorruptFile, SpecMismatch, UnknownName, UserError
 from robo_rl.spec import Feature, Spec
@@ -29,10 +31,12 @@ def inputs() -> Inputs:
     return Inputs(torch.randn(size), torch.rand(size) + 0.5, pairs)
 
 
-def actor(kind: str) -> Actor | None:
+def actor(kind: str) -> Actor | ChunkActor | None:
     one = torch.ones(2)
-    if kind == "base":
+    if kind in ("base", "flow"):
         return None
+    if kind == "chunk":
+        return chunk_actor()
     if kind == "residual":
         features, head = Features(inputs(), normalise(2)), ResidualHead
     elif kind == "edit":
@@ -48,9 +52,16 @@ def actor(kind: str) -> Actor | None:
     return Actor(features, made, critic).eval()
 
 
+def chunk_actor() -> ChunkActor:
+    features, one = ChunkFeatures(inputs(), normalise(2), 0.1 * torch.ones(6), relative_to=0), torch.ones(6)
+    head = FlowHead(features.size(0), [8], 0.1 * one, -one, one)
+    critic = Critic(features.size(0), 6, [8, 8], 3, torch.Generator().manual_seed(0), own=True)
+    return ChunkActor(features, head, critic, samples=4)
+
+
 def make(kind: str = "residual") -> Bundle:
     torch.manual_seed(0)
-    network = ChunkNet(inputs(), normalise(2), 4, [8, 8], relative_to=0)
+    network = (FlowNet if kind == "flow" else ChunkNet)(inputs(), normalise(2), 4, [8, 8], relative_to=0)
     return Bundle(OBS, ACT, network, 3, actor(kind), meta={"task": "t"})
 
 
@@ -61,7 +72,7 @@ def act(bundle: Bundle, use: str = "") -> np.ndarray:
     return np.stack([policy.act(obs).value for _ in range(5)])
 
 
-@pytest.mark.parametrize("kind", ["base", "residual", "edit", "own"])
+@pytest.mark.parametrize("kind", ["base", "flow", "residual", "edit", "own", "chunk"])
 def test_round_trip(tmp_path: Path, kind: str) -> None:
     bundle = make(kind)
     bundle.save(tmp_path / "policy")
