@@ -53,7 +53,7 @@ def compose(command: str, arguments: Sequence[str], implied: Implied | None = No
     given = _parse(arguments)
     if implied is not None:
         for key, value in implied({key: _value(override) for key, override in given.items()}).items():
-            given.setdefault(key, _parse_one(f"{key}={_quote(value)}"))
+            given.setdefault(key, _parse_one(f"{key}={quote(value)}"))
     groups = command_groups(command)
     picked = {key: override for key, override in given.items() if key in groups}
     for key, override in picked.items():
@@ -89,6 +89,12 @@ def choices(group: str) -> list[str]:
     for folder in (folder / group for folder in config_folders()):
         found |= {path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")}
     return sorted(found)
+
+
+def robot_keys(name: str) -> list[str]:
+    """Keys of the robot `name` that bundles and logs remember; none where there is no such robot."""
+    files = (folder / "robot" / f"{name}.yaml" for folder in config_folders())
+    return next((yaml.safe_load(file.read_text()).get("keys", []) for file in files if file.is_file()), [])
 
 
 def config_folders() -> list[Path]:
@@ -145,7 +151,7 @@ def _parse_one(text: str) -> Override:
     except HydraException:
         if value[:1] in ("[", "{", "'", '"'):
             raise UserError(f"{key}: cannot read the value {value}; check its brackets and quotes") from None
-        override = parser.parse_override(f"{key}={_quote(value)}")  # a path with blanks, brackets or '='
+        override = parser.parse_override(f"{key}={quote(value)}")  # a path with blanks, brackets or '='
     if override.value_type not in (None, ValueType.ELEMENT):
         raise UserError(f"{key}={value}: several values are written as a list: {key}=[{value}]")
     return override
@@ -156,13 +162,14 @@ def _value(override: Override) -> Any:
     return value.text if isinstance(value, QuotedString) else value
 
 
-def _quote(value: Any) -> str:
+def quote(value: Any) -> str:
+    """A value as Hydra's overrides are written."""
     if isinstance(value, str):
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'" if not _plain(value) else value
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{_quote(str(k))}:{_quote(v)}" for k, v in value.items()) + "}"
+        return "{" + ",".join(f"{quote(str(k))}:{quote(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ",".join(_quote(item) for item in value) + "]"
+        return "[" + ",".join(quote(item) for item in value) + "]"
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -15,6 +15,7 @@ from robo_rl.errors import UserError
 
 INTERRUPTED = 130
 HELP = ("-h", "--help")
+MULTIRUN = ("-m", "--multirun")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,7 +49,16 @@ def _dispatch(arguments: list[str]) -> int:
     if any(argument in HELP for argument in rest):
         print(helps.describe(command))
         return 0
+    if set(rest) & set(MULTIRUN):
+        return _search(command, [argument for argument in rest if argument not in MULTIRUN])
     return _run(command, rest)
+
+
+def _search(command: str, arguments: list[str]) -> int:
+    if command != "train":
+        raise UserError(f"{command} -m: only train runs many times with other values")
+    choose_backend()
+    return importlib.import_module("robo_rl.app.search").main(arguments)
 
 
 def _run(command: str, arguments: list[str]) -> int:
