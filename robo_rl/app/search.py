@@ -14,9 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +26,7 @@ from hydra.errors import HydraException
 
 from robo_rl.app import runs, session
 from robo_rl.app.compose import compose, quote
+from robo_rl.app.steps import step
 from robo_rl.app.train import implied
 from robo_rl.errors import UserError
 
@@ -95,10 +93,8 @@ def run_trial(search: Search, params: dict[str, Any]) -> float:
     rates = []
     for index in range(search.seeds):
         arguments = _arguments(search, params, index)
-        folder = Path(arguments[-1].partition("=")[2])
-        if not (folder / "result.json").exists():
-            _train(arguments, folder)
-        rates.append(float(json.loads((folder / "result.json").read_text())["success_rate"]))
+        folder = Path(arguments.pop().partition("=")[2])
+        rates.append(float(step(folder, "train", *arguments)["success_rate"]))
     return sum(rates) / len(rates)
 
 
@@ -117,17 +113,6 @@ def _arguments(search: Search, params: dict[str, Any], index: int) -> list[str]:
     name = hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()[:10]
     varied = [f"{key}={_text(value)}" for key, value in params.items()]
     return [*search.fixed, *varied, f"seed={FIRST_SEED + index}", f"out={search.out / f'{name}-{FIRST_SEED + index}'}"]
-
-
-def _train(arguments: list[str], folder: Path) -> None:
-    resume = ["resume=true"] if any((folder / name).exists() for name in ("checkpoint", "checkpoint.old")) else []
-    if not resume:
-        shutil.rmtree(folder, ignore_errors=True)
-    command = [sys.executable, "-m", "robo_rl.app.main", "train", *arguments[:-1], *resume, arguments[-1]]
-    if code := subprocess.run(command, check=False).returncode:
-        if code in (130, -2):
-            raise KeyboardInterrupt
-        raise UserError(f"train {' '.join(arguments)}: failed with exit code {code}; the search stops here")
 
 
 # -- values ------------------------------------------------------------------------------------------------------
