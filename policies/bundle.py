@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,13 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from policies.actors import Actor, empty_actor
-from policies.chunk_actor import Beside, BestOf, ChunkActor, Proposals, empty_chunk_actor
+from policies.chunk_actor import Beside, BestOf, ChunkActor, Proposals, Steering, empty_chunk_actor
 from policies.cloned import ClonedPlanner
 from policies.compose import Chunked, Noise, Residual
 from policies.flow import FlowHead, FlowNet, FlowPlanner
 from policies.networks import ChunkNet, ChunkNetwork, Inputs, Normalise, like_pairs
 from robo_rl.errors import CorruptFile, UnknownName, UserError
-from robo_rl.policy import Policy
+from robo_rl.policy import Planner, Policy
 from robo_rl.spec import Feature, Spec, require_equal
 
 FORMAT = 1
@@ -43,7 +43,8 @@ BASES: Mapping[str, tuple[type[ChunkNetwork], Any]] = {
 class Bundle:
     """A base policy, perhaps with an actor learned on it, and the specs it fits.
 
-    `actor` is None for a base alone. `meta` holds what it was trained on (task, robot, seeds, results).
+    `actor` is None for a base alone. `steering` lasts as long as this object: it is not saved. `meta` holds what it
+    was trained on (task, robot, seeds, results).
     """
 
     obs_spec: Spec
@@ -51,7 +52,9 @@ class Bundle:
     network: ChunkNetwork
     execute: int
     actor: Actor | ChunkActor | None = None
+    steering: Steering | None = None
     meta: dict[str, Any] = field(default_factory=dict)
+    chunking: Callable[[Planner, int, Feature], Policy] = Chunked  # what executes the base's chunks
 
     @property
     def fingerprint(self) -> str:
@@ -78,9 +81,11 @@ class Bundle:
         best = BestOf(Proposals(actor, self.obs_spec), actor, self.obs_spec, actor.samples)
         return Beside(Chunked(best, actor.features.horizon, self.act_spec), self._base())
 
-    def _base(self) -> Chunked:
+    def _base(self) -> Policy:
         planner = BASES[self.network.kind][1](self.network, self.obs_spec)
-        return Chunked(planner, self.execute, self.act_spec)
+        if self.steering is not None:
+            planner = BestOf(planner, self.steering.actor.eval(), self.obs_spec, self.steering.candidates)
+        return self.chunking(planner, self.execute, self.act_spec)
 
     def require(self, obs_spec: Spec, act_spec: Feature, where: str) -> None:
         """Raise `SpecMismatch` with the difference unless the bundle fits these specs."""

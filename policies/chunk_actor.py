@@ -4,6 +4,7 @@ V-GPS, arXiv 2410.13816, where the candidates are those of a base that is left a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,14 @@ class Proposals(Planner):
         packed = np.repeat(self.obs_spec.pack(obs)[rows], samples, axis=0)
         chunks = self.actor.propose(*(torch.from_numpy(x).to(self._device) for x in (packed, noise)))
         return chunks.cpu().numpy().reshape(len(rows), samples, self.horizon, -1)
+
+
+@dataclass(frozen=True)
+class Steering:
+    """Choose among `candidates` chunks of the base by the value in `actor`."""
+
+    actor: ChunkActor
+    candidates: int
 
 
 class BestOf(Planner):

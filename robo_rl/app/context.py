@@ -25,7 +25,7 @@ class Context:
     out: Path
     make_env: Callable[[int], Env]
     scenario: Mapping[str, Any]
-    dataset: str
+    dataset: str | list[str]
     base: str
     seed: int
     device: str
@@ -39,7 +39,7 @@ class Context:
         return self.scenario["task"]
 
 
-def require_successes(episodes: list[Episode], where: str) -> list[Episode]:
+def require_successes(episodes: list[Episode], where: object) -> list[Episode]:
     """The successful episodes; a `UserError` when there is none."""
     good = [episode for episode in episodes if episode.succeeded]
     if not good:

@@ -63,8 +63,8 @@ def _context(config: DictConfig, interrupted: Callable[[], bool]) -> Context:
         out=out,
         make_env=lambda n: make_env(config.task, config.robot, n, **overrides),
         scenario=scenario(config),
-        dataset=_text(config.dataset),
-        base=_text(config.base),
+        dataset=_given(config.dataset),
+        base="" if config.base is None else str(config.base),
         seed=config.seed,
         device=runs.device(config.device),
         resume=config.resume,
@@ -89,8 +89,10 @@ def _discard_unless_trained(out: Path) -> None:
         shutil.rmtree(out, ignore_errors=True)
 
 
-def _text(value: Any) -> str:
-    return "" if value is None else ",".join(runs.values(value))
+def _given(value: Any) -> str | list[str]:
+    """One folder, several, or "" for none."""
+    folders = [] if value is None else runs.values(value)
+    return folders if len(folders) > 1 else "".join(folders)
 
 
 def _resumed_folder(config: DictConfig) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,13 @@ from robo_rl.log.reader import Log, find_logs, read_log
 from robo_rl.spec import Feature, Spec, require_equal
 
 DATASET, STATISTICS = "dataset.json", "stats.json"
+PART = 256  # ticks of pictures that are decoded together
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Complete episodes, successes and failures alike (`Episode.succeeded`), with one spec.
+    """Complete episodes, successes and failures alike (`Episode.succeeded`), with one spec. `extra_spec` is what rides
+    along with the actions in all of them: an expert's demonstrations and a policy's episodes go together.
 
     `statistics` maps a signal ("obs/<key>", "action/commanded", "action/applied") to min, max, mean, std (one number an
     element of the last axis) and count (of rows they were taken over).
@@ -103,15 +105,19 @@ def _collect(logs: list[Log], what: str) -> Dataset:
         raise UserError(f"{what}: holds no complete episode ({len(recorded)} incomplete)")
     incomplete = len(recorded) - len(episodes)
     numbers = statistics(episodes, what)
+    extra = {
+        key: feature
+        for key, feature in first.extra_spec.items()
+        if all(log.extra_spec.get(key) == feature for log in logs)
+    }
     specs = (first.obs_spec, first.act_spec)
-    return Dataset(episodes, *specs, numbers, first.extra_spec, first.dt, first.meta, incomplete)
+    return Dataset(episodes, *specs, numbers, Spec(extra), first.dt, first.meta, incomplete)
 
 
 def _require_same(first: Log, log: Log, what: str) -> None:
     names = f"{what}: {first.path.name} and {log.path.name} differ"
     require_equal(first.obs_spec, log.obs_spec, names)
     require_equal(Spec({"action": first.act_spec}), Spec({"action": log.act_spec}), names)
-    require_equal(first.extra_spec, log.extra_spec, names)
     if first.dt != log.dt:
         raise SpecMismatch(f"{names}: dt: {first.dt} != {log.dt}")
 
@@ -148,8 +154,15 @@ def statistics(episodes: Iterable[Episode], what: str = "dataset") -> dict[str, 
         for name, value in signals.items():
             if value.dtype.kind == "f" and not np.isfinite(value).all():
                 raise UserError(f"{what}: {name} is not finite in the episode with seed {episode.seed}")
-            moments.setdefault(name, _Moments()).add(value)
+            for part in _parts(value):
+                moments.setdefault(name, _Moments()).add(part)
     return {name: moment.to_json() for name, moment in moments.items() if moment.count}
+
+
+def _parts(value: np.ndarray) -> Iterator[np.ndarray]:
+    step = PART if len(value.shape) > 2 else max(1, len(value))
+    for start in range(0, max(1, len(value)), step):
+        yield value[start : start + step]
 
 
 class _Moments:
