@@ -19,6 +19,7 @@ from robo_rl.learn.critics import head_relative
 from robo_rl.learn.learner import Metrics
 
 MOVEMENT_STRIDE = 4  # every fourth row of a batch measures how far an update moved the correction
+NEARBY = 0.1  # noise of the smoothness term, in standard deviations of the inputs (CAPS, arXiv 2012.06644)
 FIRST_GAIN = 0.1  # of the correction's scale, when the actor starts to move
 
 
@@ -27,6 +28,7 @@ class ResidualConfig(ActorCriticConfig):
     actor_clip: float = 1.0
     spread: float = 0.5  # standard deviations over heads taken off the actor's objective
     penalty: float = 0.005  # weight of the squared correction
+    smoothness: float = 0.0  # weight of how much the correction changes with a little noise on its inputs
     movement: float = 0.02  # largest mean change of the correction by one actor update, in units of its bound
     average: float = 0.998  # decay, an actor update, of the averaged correction: the one that is evaluated and deployed
     target_noise: float = 0.1  # smoothing of the target action, in units of the bound
@@ -79,6 +81,9 @@ class ResidualLearner(ActorCritic):
         gain = head_relative(values, reference, self.config.spread)
         scale = reference.abs().mean().clamp(min=0.05)
         loss = -gain.mean() / scale + self.config.penalty * u.square().mean()
+        if self.config.smoothness > 0:
+            disturbed = self.head(features + NEARBY * self._noise(features))
+            loss = loss + self.config.smoothness * (disturbed - u).square().mean()
         before = self._head_flat.data.clone()
         norm = self._step_actor(loss)
         moved = self._bound_movement(before, features, u.detach())

@@ -9,14 +9,16 @@ import pytest
 
 from robo_rl.env import RigEnv
 from robo_rl.evaluate.machine import describe_machine
-from robo_rl.evaluate.outcomes import Outcomes, evaluate, summarise
+from robo_rl.evaluate.outcomes import Motion, Outcomes, evaluate, summarise
+from robo_rl.evaluate.quality import smoothness
 from robo_rl.evaluate.statistics import wilson
 from robo_rl.types import Action, Kind, Step, Success
 from tests.fakes import GoalPolicy, PointRig, ReachTask
 
 KEYS = [
     *("task", "run", "episodes", "seed", "success_rate", "ci_low", "ci_high", "return_mean", "episode_length_mean"),
-    *("env_steps_trained", "wall_clock_s", "machine", "rows"),
+    *("success_length_mean", "smoothness_mean"),
+    *("env_steps_trained", "wall_clock_s", "machine", "not_recorded", "rows"),
 ]
 
 
@@ -37,10 +39,26 @@ def test_rows_do_not_depend_on_n(n: int, home_ticks: int) -> None:
 def test_a_row_says_how_its_episode_went() -> None:
     rows = outcomes(2, diverging=(103,)).rows
     diverged = next(row for row in rows if row["seed"] == 103)
+    assert diverged.pop("smoothness") is None  # too short to say
     assert diverged == {"seed": 103, "success": False, "reason": "diverged", "length": 3, "return": 0.0}
     for row in rows:
         assert row["success"] == (row["reason"] == "success") and row["return"] == float(row["success"])
         assert 0 < row["length"] <= 15
+
+
+def test_smoothness_is_that_of_the_logged_setpoints() -> None:
+    rng, n, ticks = np.random.default_rng(0), 3, 12
+    setpoints = rng.normal(size=(2, ticks, n, 2)).cumsum(1)
+    motion, starts = Motion(n), np.ones(n, bool)
+    for episode in setpoints:  # the second begins where the first one's rows left off
+        for tick, applied in enumerate(episode):
+            motion.add(starts if tick == 0 else ~starts, applied)
+        expected = [smoothness(episode[1:, row], 0.05) for row in range(n)]
+        np.testing.assert_allclose([motion.smoothness(row) for row in range(n)], expected, rtol=1e-9)
+    still = Motion(1)
+    for tick in range(9):
+        still.add(np.array([tick == 0]), np.ones((1, 2)))
+    assert still.smoothness(0) is None
 
 
 def test_the_summary_has_its_fixed_keys_and_is_json() -> None:
@@ -72,7 +90,8 @@ def test_an_episode_seen_from_its_middle_is_left_out() -> None:
     observer = Outcomes(1)
     for kind in (Kind.MID, Kind.LAST, Kind.FIRST, Kind.MID, Kind.LAST):
         observer(step(kind), Action(np.zeros((1, 1))))
-    assert observer.rows == [{"seed": 4, "success": True, "reason": "success", "length": 2, "return": 2.0}]
+    row = {"seed": 4, "success": True, "reason": "success", "length": 2, "return": 2.0, "smoothness": None}
+    assert observer.rows == [row]
 
 
 def test_the_machine_is_one_line() -> None:

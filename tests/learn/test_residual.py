@@ -130,6 +130,20 @@ def test_the_actor_climbs_the_critic() -> None:
     assert gains[0] == 0.0 and gains[-1] > 0.005 and gains[-1] > 2 * gains[20]
 
 
+def test_smoothness_makes_the_correction_change_less_with_its_inputs() -> None:
+    rough, smooth = (make(ResidualConfig(actor_every=1, actor_lr=3e-3, movement=1.0, smoothness=w)) for w in (0, 30))
+    changes = []
+    for learner in (rough, smooth):
+        learner.actor_enabled = True
+        for i in range(150):
+            learner.update(batch_of(64, i))
+        features = learner._tensors(batch_of(256, 999))["features"]
+        with torch.no_grad():
+            change = learner.head(features + 0.05) - learner.head(features)
+        changes.append(float(change.abs().mean()))
+    assert changes[1] < 0.7 * changes[0] and changes[1] > 0
+
+
 def test_actor_updates_leave_no_gradient_in_the_critic() -> None:
     learner, batch = make(), batch_of()
     learner._update_actor(learner._tensors(batch))
