@@ -22,10 +22,11 @@ def run(
     observers: Sequence[Observer] = (),
 ) -> None:
     """Run `policy` in `env` until `until(step)`; observers see every step with the action that answers it."""
-    step = env.reset(np.ones(env.n, bool), seeds)
+    step, sized = env.reset(np.ones(env.n, bool), seeds), False
     while True:
-        if step.first.any():
+        if step.first.any() or not sized:  # rows may be on their way to where their episode begins
             policy.reset(step.first, step.seed)
+            sized = True
         action = policy.act(step.obs)  # also at LAST, so that base_action(s') exists for every transition
         env.send(action.value)  # the command leaves before anything else happens
         for observe in observers:

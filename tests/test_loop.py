@@ -11,7 +11,7 @@ from robo_rl import loop
 from robo_rl.env import RigEnv
 from robo_rl.loop import run
 from robo_rl.seeds import Seeds
-from robo_rl.types import Action, Kind, Step
+from robo_rl.types import Action, Kind, Obs, Step
 from tests.fakes import GoalPolicy, PointRig, ReachTask
 
 
@@ -48,3 +48,19 @@ def test_the_policy_is_reset_with_the_seed_of_each_episode() -> None:
 
 def test_it_stays_short() -> None:
     assert len(inspect.getsource(loop).splitlines()) < 40
+
+
+def test_a_policy_is_told_its_rows_before_it_acts() -> None:
+    calls: list[str] = []
+
+    class Told(GoalPolicy):
+        def reset(self, where: np.ndarray, seeds: np.ndarray) -> None:
+            calls.append(f"reset {int(where.sum())} of {len(where)}")
+            super().reset(where, seeds)
+
+        def act(self, obs: Obs) -> Action:
+            calls.append("act")
+            return super().act(obs)
+
+    run(RigEnv(PointRig(2, home_ticks=3), ReachTask(2)), Told(2), lambda step: bool(step.first.any()), Seeds(0))
+    assert calls[:2] == ["reset 0 of 2", "act"] and calls[-2:] == ["reset 2 of 2", "act"]

@@ -88,5 +88,10 @@ def choose(plan: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]) -> di
 
 
 def _run(plan: Mapping[str, Any], task: str, method: str, keys: tuple[str, ...], seed: int, steps: int) -> Run:
-    demonstrations = plan["tasks"][task]["demonstrations"]
-    return Run(task, demonstrations, method, tuple(keys), seed, steps, plan["episodes"])
+    about = plan["tasks"][task]
+    scale = [key for key in about.get("scale", {}).get(method, ()) if key.partition("=")[0] not in _names(keys)]
+    return Run(task, about["demonstrations"], method, (*keys, *scale), seed, steps, plan["episodes"])
+
+
+def _names(keys: tuple[str, ...]) -> set[str]:
+    return {key.partition("=")[0] for key in keys}

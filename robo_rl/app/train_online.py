@@ -26,11 +26,13 @@ from robo_rl.data.dataset import load_dataset
 from robo_rl.data.episode import Episode
 from robo_rl.data.replay import Replay, replay_of
 from robo_rl.env import Env
+from robo_rl.errors import UserError
 from robo_rl.learn.actor_critic import ActorCritic
 from robo_rl.learn.online import OnlineConfig, OnlineTraining, Progress
 from robo_rl.log.recorder import Recorder
 from robo_rl.loop import Observer
 from robo_rl.policy import Policy
+from robo_rl.starts import DemonstrationStarts, StartsConfig
 
 PRIOR_SCALE = 0.08  # bound of the warm-up's noise where no correction says how far to go, as a share of the range
 
@@ -54,7 +56,7 @@ class Plan:
 def train(
     context: Context, policy: Any, rows: int, eval_rows: int, hidden: list[int], heads: int, norm: bool, dropout: float,
     scale: float, noise: float, capacity: int, bootstrap_timeouts: bool, algorithm: Any, agent: Any, actor: Any,
-    exploration: Any, choose: bool, config: Any, online: OnlineConfig,
+    exploration: Any, choose: bool, config: Any, online: OnlineConfig, starts: StartsConfig,
 ) -> dict[str, Any]:  # fmt: skip
     """Train, confirm the best checkpoint against the base, save it as a bundle; returns the result."""
     shape = agents.Shape(hidden, heads, norm, dropout)
@@ -62,6 +64,7 @@ def train(
     env, eval_env = context.make_env(rows), context.make_env(eval_rows)
     write_spec(context.out, env)
     bundle, demos = start_from(context, env)
+    env, begin = _with_starts(context, env, bundle, starts)
     corrects = getattr(plan.agent, "func", plan.agent) is agents.residual
     still = still_actor(bundle, seen_by(bundle, demos), plan.shape, context, scale if corrects else None)
     learner = _learner(plan, bundle, seen_by(bundle, demos, config.actions), context)
@@ -84,6 +87,7 @@ def train(
         sink=context.sink,
         interrupted=context.interrupted,
         save=lambda training: save_checkpoint(training, context.out / "checkpoint"),
+        begin=begin,
     )
     if context.resume:
         load_checkpoint(training, context.out / "checkpoint")
@@ -96,6 +100,23 @@ def train(
     env.close()
     eval_env.close()
     return result
+
+
+def _with_starts(context: Context, env: Env, bundle: Bundle, starts: StartsConfig) -> tuple[Env, Callable[[int], None]]:
+    """The environment whose episodes begin in demonstrations as often as `starts` says, and what tells it how far
+    training has come."""
+    if not starts.share:
+        return env, lambda steps: None
+    if not context.base:
+        raise UserError(f"learner.starts.share={starts.share}: needs demonstrations, and with them base=")
+    if context.log_fraction:
+        raise UserError(f"log_fraction={context.log_fraction}: no log can tell where an episode of starts.share began")
+    started = DemonstrationStarts(env, _demonstrations(context, bundle), starts.furthest)
+
+    def begin(steps: int) -> None:
+        started.share = starts.share * max(0.0, 1 - steps / starts.until)
+
+    return started, begin
 
 
 def start_from(context: Context, env: Env) -> tuple[Bundle, Replay | None]:

@@ -56,8 +56,7 @@ class Sink(Protocol):
     def write(self, step: int, values: Mapping[str, Any]) -> None: ...
 
 
-Evaluate = Callable[[Policy, int, int], float]
-"""(policy, first seed, episodes) -> success rate."""
+Evaluate = Callable[[Policy, int, int], float]  # (policy, first seed, episodes) -> success rate
 
 
 @dataclass
@@ -85,6 +84,7 @@ class OnlineTraining:
         prior: the base with exploration noise, which the warm-up runs.
         explore, greedy: the learner's actor with exploration noise, and its deployed one without.
         demos: demonstrations with the base's actions along them.
+        begin: called where rows are reset, with the environment steps so far.
         save: called at the end of a segment with this object; writes the checkpoint.
         interrupted: asked once a tick; True ends the run with `KeyboardInterrupt`. The last checkpoint stands.
     """
@@ -93,12 +93,12 @@ class OnlineTraining:
         self, env: Env, prior: Policy, explore: Any, greedy: Policy, learner: ActorCritic, replay: Replay,
         demos: Replay, held_out: Replay, config: OnlineConfig, seed: int, evaluate: Evaluate, sink: Sink,
         save: Callable[[OnlineTraining], None], interrupted: Callable[[], bool] = lambda: False,
-        observers: tuple[Observer, ...] = (),
+        observers: tuple[Observer, ...] = (), begin: Callable[[int], None] = lambda steps: None,
     ) -> None:  # fmt: skip
         self.env, self.prior, self.explore, self.greedy, self.learner = env, prior, explore, greedy, learner
         self.replay, self.demos, self.held_out = replay, demos, held_out
         self.config, self.seed, self.evaluate, self.sink, self.save = config, seed, evaluate, sink, save
-        self.interrupted, self.observers = interrupted, observers
+        self.interrupted, self.observers, self.begin = interrupted, observers, begin
         self.progress = Progress()
         self.best: dict[str, torch.Tensor] = self.deployed_copy()
         self._done = 0.0
@@ -137,6 +137,7 @@ class OnlineTraining:
         progress, config = self.progress, self.config
         self._done = progress.env_steps / config.steps
         share = min(1.0, progress.env_steps / config.progressive) if config.progressive else 1.0
+        self.begin(progress.env_steps)
         self.explore.pace(1 + (config.noise_end - 1) * self._done, share)
 
     def _finish_segment(self) -> None:

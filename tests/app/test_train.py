@@ -105,6 +105,14 @@ def test_every_learner_trains_to_a_bundle_that_can_be_evaluated(trained: Path, t
     assert main(["evaluate", f"run={out / 'policy_raw'}", "episodes=2", short, f"out={tmp_path / 'eval'}"]) == 0
 
 
+def test_episodes_can_begin_in_demonstrations(trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    arguments = ["train", f"base={trained / 'base'}", "learner.online.steps=900", "learner.starts.share=0.9", *TINY]
+    assert main([*arguments, f"out={tmp_path / 'run'}"]) == 0
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["env_steps_trained"] >= 900
+    assert main([*arguments, "log_fraction=0.5", f"out={tmp_path / 'logged'}"]) == 2
+    assert "log_fraction=0.5: no log can tell" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("algo", ["sac", "td3", "ppo"])
 def test_stable_baselines3_runs_through_the_same_command(trained: Path, tmp_path: Path, algo: str) -> None:
     out, online = tmp_path / "run", [f"learner.online.{key}" for key in ("steps=900", "segment=300", "batch=32")]
