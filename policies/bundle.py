@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from torch import nn
 from policies.actors import Actor, empty_actor
 from policies.chunk_actor import Beside, BestOf, ChunkActor, Proposals, Steering, empty_chunk_actor
 from policies.cloned import ClonedPlanner
-from policies.compose import Chunked, Noise, Residual
+from policies.compose import NOISES, Chunked, Noise, Residual
 from policies.flow import FlowHead, FlowNet, FlowPlanner
 from policies.networks import ChunkNet, ChunkNetwork, Inputs, Normalise, like_pairs
 from robo_rl.errors import CorruptFile, UnknownName, UserError
@@ -39,12 +39,23 @@ BASES: Mapping[str, tuple[type[ChunkNetwork], Any]] = {
 """Kinds of base policies: the network, and the planner that runs it."""
 
 
+@dataclass(frozen=True)
+class Dither:
+    """Noise that belongs to a policy: what was measured to do better with it than without (contact, stiction)."""
+
+    kind: str  # of `compose.NOISES`
+    std: float  # in units of the correction's bound
+
+    def noise(self, size: int) -> Noise:
+        return NOISES[self.kind](size, self.std)
+
+
 @dataclass
 class Bundle:
     """A base policy, perhaps with an actor learned on it, and the specs it fits.
 
-    `actor` is None for a base alone. `steering` lasts as long as this object: it is not saved. `meta` holds what it
-    was trained on (task, robot, seeds, results).
+    `actor` is None for a base alone. `steering` lasts as long as this object: it is not saved. `dither` is the noise
+    that the actor is deployed with. `meta` holds what it was trained on (task, robot, seeds, results).
     """
 
     obs_spec: Spec
@@ -53,6 +64,7 @@ class Bundle:
     execute: int
     actor: Actor | ChunkActor | None = None
     steering: Steering | None = None
+    dither: Dither | None = None
     meta: dict[str, Any] = field(default_factory=dict)
     chunking: Callable[[Planner, int, Feature], Policy] = Chunked  # what executes the base's chunks
 
@@ -77,6 +89,8 @@ class Bundle:
     def acting(self, actor: Actor | ChunkActor, noise: Noise | None = None) -> Residual | Beside:
         """The base under an actor. One that acts in chunks explores by what it draws, whatever `noise` is."""
         if not isinstance(actor, ChunkActor):
+            if noise is None and self.dither is not None:
+                noise = self.dither.noise(self.act_spec.size)
             return Residual(self._base(), actor, self.obs_spec, noise)
         best = BestOf(Proposals(actor, self.obs_spec), actor, self.obs_spec, actor.samples)
         return Beside(Chunked(best, actor.features.horizon, self.act_spec), self._base())
@@ -108,6 +122,7 @@ class Bundle:
             "act_spec": self.act_spec.to_json(),
             "base": {**self.network.config(), "execute": self.execute},
             "residual": None if self.actor is None else self.actor.config(),
+            "dither": None if self.dither is None else asdict(self.dither),
             "meta": self.meta,
         }
         files = {"weights.safetensors": weights, "policy.json": json.dumps(data, indent=1).encode()}
@@ -170,6 +185,8 @@ def _read(place: Path) -> Bundle:
         bundle.actor = empty_chunk_actor(learned, inputs(), _identity(actions))
     elif learned is not None:
         bundle.actor = empty_actor(learned, inputs(), _identity(actions), actions * base["execute"] + 1)
+    if data.get("dither") is not None:
+        bundle.dither = Dither(NOISES[data["dither"]["kind"]].kind, float(data["dither"]["std"]))
     tensors = load_tensors(weights)
     for name, module in _modules(bundle).items():
         own = {key.removeprefix(name + "."): value for key, value in tensors.items() if key.startswith(name + ".")}

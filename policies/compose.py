@@ -97,6 +97,7 @@ class HeldNoise:
     without noise. Held for 3 to 8 ticks, by the episode's seed.
     """
 
+    kind = "held"
     RUNGS = 4
 
     def __init__(self, size: int, std: float) -> None:
@@ -126,6 +127,8 @@ class HeldNoise:
 class WhiteNoise(HeldNoise):
     """Gaussian noise drawn anew every tick, the same for all rows: what TD3 and SAC explore with."""
 
+    kind = "white"
+
     def __call__(self) -> np.ndarray:
         noise = random.normal(self._seed, self._tick, random.stream("explore"), self.size)
         self._tick += 1
@@ -135,10 +138,15 @@ class WhiteNoise(HeldNoise):
 class UniformNoise(HeldNoise):
     """Uniform in +-`std`, drawn anew every tick: a random policy's."""
 
+    kind = "uniform"
+
     def __call__(self) -> np.ndarray:
         noise = 2 * random.uniform(self._seed, self._tick, random.stream("explore"), self.size) - 1
         self._tick += 1
         return self.std * noise
+
+
+NOISES: Mapping[str, type[HeldNoise]] = {kind.kind: kind for kind in (HeldNoise, WhiteNoise, UniformNoise)}
 
 
 class Residual(Policy):

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from policies.actors import Actor
-from policies.bundle import Bundle
-from policies.compose import Noise
+from policies.bundle import Bundle, Dither
+from policies.compose import HeldNoise, Noise
 from robo_rl.app.context import Context
 from robo_rl.app.runs import write_json
 from robo_rl.env import Env
@@ -19,6 +19,8 @@ from robo_rl.learn.diagnose import warnings
 from robo_rl.learn.online import OnlineConfig, Progress
 from robo_rl.policy import Policy
 from robo_rl.seeds import Role, seed_of
+
+DITHER_GAP = 0.05  # that success must be higher with exploration for the bundle to be deployed with it
 
 
 class Training(Protocol):
@@ -37,6 +39,8 @@ def finish(
 ) -> dict[str, Any]:
     """Raw bundle, confirmation of the chosen checkpoint on seeds of their own, dither gap, promoted bundle.
 
+    A policy that does better with its exploration (in contact a little motion helps) is promoted with it.
+
     Args:
         bundle: with what the run deploys in it.
         exploration: of the run's end, for the dither gap.
@@ -48,19 +52,22 @@ def finish(
     bundle.save(context.out / "policy_raw")
     raw = score(env, bundle.policy_for("residual"), confirm, episodes)
     segment = _choose(bundle, training, env, context.seed)
-    chosen = score(env, bundle.policy_for("residual"), confirm, episodes)
+    chosen = greedy = score(env, bundle.policy_for("residual"), confirm, episodes)
     noisy = score(env, bundle.policy_for("residual", exploration), confirm, episodes)
     base = score(env, bundle.policy_for("base"), confirm, episodes)
     promoted = "residual"
+    if isinstance(exploration, HeldNoise) and noisy - greedy > DITHER_GAP:
+        bundle.dither, chosen = Dither(exploration.kind, exploration.std), noisy
     if still is not None and chosen <= base:
-        promoted, bundle.actor = "base", still
+        promoted, bundle.actor, bundle.dither = "base", still, None
     success = base if promoted == "base" else chosen
     bundle.meta |= {"promoted": promoted, "segment": segment, "confirmed_success": success, "gate": progress.gate}
     bundle.save(context.out / "policy")
     result = {
         "task": context.task, "run": str(context.out), "seed": context.seed, "promoted": promoted,
         "success_rate": success, "base_success": base, "raw_final_success": raw,
-        "noisy_success_rate": noisy, "dither_gap": noisy - chosen, "episodes": episodes,
+        "noisy_success_rate": noisy, "dither_gap": noisy - greedy, "dithered": bundle.dither is not None,
+        "episodes": episodes,
         "env_steps_trained": progress.env_steps, "updates": progress.updates, "utd": online.utd,
         "selection_episodes": progress.selection_episodes, "steps_to_95": steps_to(progress, 0.95),
         "wall_clock_to_95_s": steps_to(progress, 0.95, "wall_clock_s"),

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from policies.actors import Actor, Critic, Features, GaussianHead, OwnFeatures, ResidualHead
-from policies.bundle import Bundle, load_bundle, write_folder
+from policies.bundle import Bundle, Dither, load_bundle, write_folder
 from policies.chunk_actor import ChunkActor, ChunkFeatures
 from policies.flow import FlowHead, FlowNet
 from policies.networks import ChunkNet, Inputs, Normalise, like_pairs
@@ -81,6 +81,16 @@ def test_round_trip(tmp_path: Path, kind: str) -> None:
         assert loaded.uses == bundle.uses and loaded.meta == bundle.meta and loaded.fingerprint == bundle.fingerprint
         for use in bundle.uses:
             assert np.array_equal(act(loaded, use), act(bundle, use))
+
+
+def test_noise_that_belongs_to_a_policy_is_part_of_its_bundle(tmp_path: Path) -> None:
+    still, bundle = make(), make()
+    bundle.dither = Dither("held", 0.5)
+    bundle.save(tmp_path / "policy")
+    loaded = load_bundle(tmp_path)
+    assert loaded.dither == bundle.dither
+    assert np.array_equal(act(loaded), act(bundle)) and not np.array_equal(act(loaded), act(still))
+    assert np.array_equal(act(loaded, "base"), act(still, "base"))
 
 
 def test_a_bundle_from_before_there_were_other_actors_is_read(tmp_path: Path) -> None:
