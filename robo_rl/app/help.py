@@ -22,7 +22,8 @@ def commands() -> list[str]:
 def overview() -> str:
     """`robo-rl --help`."""
     lines = ["usage: robo-rl COMMAND key=value ...", "", "commands:"]
-    lines += [f"  {name:<10}{summary(name)}" for name in commands()]
+    width = 2 + max(map(len, commands()))
+    lines += [f"  {name:<{width}}{summary(name)}" for name in commands()]
     lines += ["", "`robo-rl COMMAND --help` lists a command's keys, defaults and choices."]
     lines += ["Values are Hydra overrides: lists as [a,b], nothing as null, true and false."]
     return "\n".join(lines)
