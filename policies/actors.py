@@ -281,8 +281,7 @@ HEADS: Mapping[str, type[Head]] = {kind.kind: kind for kind in (ResidualHead, Ga
 
 
 def empty_actor(config: Mapping[str, Any], observation: Inputs, action: Normalise, extra: int) -> Actor:
-    """An actor of the shape that `Actor.config` said, for weights to be read into. Bundles of before there were other
-    kinds hold `hidden` alone."""
+    """Of the shape that `Actor.config` said, for weights to be read into; older bundles hold `hidden` alone."""
     zeros = torch.zeros(len(action.mean))
     kind = config.get("features", "residual")
     if kind not in ("residual", "own"):
