@@ -13,7 +13,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@start=$$(date +%s); \
 	{ test -x $(BIN)/uv || $(BIN)/python -m pip install -q -c constraints.txt uv; } && \
-	$(UV) pip install -q -c constraints.txt --python $(BIN)/python -e '.[test,lint,so101,sysid,view]' && \
+	$(UV) pip install -q -c constraints.txt --python $(BIN)/python -e '.[test,lint,go2,koch,menagerie,search,so101,sysid,teleop,ur5e,view]' && \
 	echo $$(($$(date +%s) - start)) > $(INSTALL_SECONDS)
 	@touch $@
 

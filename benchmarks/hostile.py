@@ -15,11 +15,12 @@ import numpy as np
 from rich.progress import track
 
 from benchmarks.command import number, require_used
-from benchmarks.robot_loop import DESCRIPTION
+from benchmarks.robot_loop import describe
 from benchmarks.rows import measured_on
 from hardware.device import ONE
-from hardware.emulators.feetech_bus import FeetechBusEmulator, Observed
+from hardware.emulators.feetech_bus import FeetechBusEmulator
 from hardware.emulators.plant import SecondOrder
+from hardware.emulators.servo_bus import Observed
 from hardware.feetech import FeetechArm
 from hardware.guard import Guard
 from hardware.servo_health import ServoLimits
@@ -144,7 +145,7 @@ def main(keys: dict[str, str], root: Path) -> int:
     if not seed.isdigit():
         raise UserError(f"seed={seed}: expected a whole number")
     begin = time.monotonic()
-    victim = attack(RobotDescription.load(DESCRIPTION), ticks, int(seed))
+    victim = attack(describe("so101"), ticks, int(seed))
     seconds, judge = time.monotonic() - begin, victim.judge
     about = {"ticks": ticks, "packets": judge.packets, "faults": victim.faults, "seconds": seconds}
     print(f"{ticks} hostile ticks in {seconds:.0f} s, {victim.faults} faults; the servos saw {judge.packets} packets")

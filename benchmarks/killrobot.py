@@ -25,15 +25,18 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.command import number, require_used
-from benchmarks.robot_loop import DESCRIPTION, EPISODE
+from benchmarks.go2_bus import Go2Bus
+from benchmarks.robot_loop import EPISODE, ROBOTS, describe, settings_of
 from benchmarks.rows import measured_on
 from hardware.driver import DriverSettings
-from hardware.emulators.feetech_bus import FeetechBusEmulator, Observed
+from hardware.emulators.dynamixel_bus import DynamixelBusEmulator
+from hardware.emulators.feetech_bus import FeetechBusEmulator
 from hardware.emulators.plant import SecondOrder
+from hardware.emulators.servo_bus import Observed
+from hardware.emulators.ur_controller import UrControllerEmulator
 from robo_rl.app.runs import write_json
 from robo_rl.errors import UnknownName, UserError
 from robo_rl.evaluate.statistics import wilson
-from robo_rl.robot import RobotDescription
 
 PHASES = {"start": 1.2, "homing": 1.0, "motion": 1.0, "hand-back": 0.4, "stop": 0.03}  # [s] in which to strike
 MODULES = {"recorder": "robo_rl.log.process", "driver": "hardware.driver", "guardian": "hardware.guardian"}
@@ -44,8 +47,11 @@ VICTIMS = [
     if (who, number) != ("guardian", signal.SIGSTOP)  # nothing depends on it while the others live
 ]
 SETTLE = 1.0  # [s] after which the arm must have been safe for long
-PATIENCE = 20.0  # [s] for a phase to begin, and for processes to end
-ROBOTS = ("so101",)
+PATIENCE = 60.0  # [s] for a phase to begin, and for processes to end
+EMULATORS = {"so101": FeetechBusEmulator, "koch": DynamixelBusEmulator, "ur5e": UrControllerEmulator, "go2": Go2Bus}
+GUARDED = ("so101",)  # always has a guardian; of the others, servos or controller watch the driver
+SAFE = {"ur5e": ("hold",), "go2": ("release",)}  # safe states; of the others, two
+AWAY = {"ur5e": 0.3, "go2": 0.2}  # [rad] from home at power-on; the others lie at zero
 
 
 @dataclass(frozen=True)
@@ -65,9 +71,9 @@ class Trial:
 class Loop:
     """A policy's process, its driver, guardian and recorder."""
 
-    def __init__(self, port: str, safe: str, folder: Path) -> None:
+    def __init__(self, robot: str, port: str, safe: str, folder: Path) -> None:
         self.lines: list[str] = []
-        words = ["-m", "benchmarks.robot_loop", port, safe, str(folder), "3", str(EPISODE)]
+        words = ["-m", "benchmarks.robot_loop", robot, port, safe, str(folder), "3", str(EPISODE)]
         self.process = subprocess.Popen(
             [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
@@ -175,14 +181,16 @@ def time_to_safe(observed: Sequence[Observed], struck: float, safe: str) -> floa
     return None
 
 
-def trial(victim: str, number: signal.Signals, phase: str, safe: str, draw: random.Random) -> Trial:
+def trial(robot: str, victim: str, number: signal.Signals, phase: str, safe: str, draw: random.Random) -> Trial:
     """One arm, one loop, one kill."""
-    description = RobotDescription.load(DESCRIPTION)
-    settings = DriverSettings()
+    description, settings = describe(robot), settings_of(robot)
     limit = bound(victim, number, settings, description.dt)
-    bus = FeetechBusEmulator(description, SecondOrder(np.zeros(len(description.joints))), priority=60)
+    away = AWAY.get(robot)
+    start = np.zeros(len(description.joints)) if away is None else description.array("home") - away
+    bus = EMULATORS[robot](description, SecondOrder(start), priority=60)
+    port = str(next(iter(bus.wiring.values())))
     with tempfile.TemporaryDirectory() as folder:
-        loop = Loop(bus.port, safe, Path(folder))
+        loop = Loop(robot, port, safe, Path(folder))
         try:
             struck = strike(loop, victim, number, phase, draw)
             if victim == "recorder" and struck is not None:
@@ -217,14 +225,15 @@ def _undisturbed(loop: Loop) -> tuple[bool, float | None, str]:
     return not result["fault"], None, result["fault"] or "control went on"
 
 
-def trials(times: int, seed: int) -> list[Trial]:
+def trials(robot: str, times: int, seed: int) -> list[Trial]:
     """`times` kills: victims, phases and safe states take turns, moments are random."""
     draw, found = random.Random(seed), []
     phases = list(PHASES)
+    victims = [one for one in VICTIMS if one[0] != "guardian" or robot in GUARDED]
     for index in range(times):
-        victim, kind = VICTIMS[index % len(VICTIMS)]
-        phase, safe = draw.choice(phases), draw.choice(("hold", "release"))
-        found.append(trial(victim, kind, phase, safe, draw))
+        victim, kind = victims[index % len(victims)]
+        phase, safe = draw.choice(phases), draw.choice(SAFE.get(robot, ("hold", "release")))
+        found.append(trial(robot, victim, kind, phase, safe, draw))
         _say(found[-1])
     return found
 
@@ -238,14 +247,14 @@ def _say(one: Trial) -> None:
 
 
 def main(keys: dict[str, str], root: Path) -> int:
-    """`killrobot robot=so101 times=300 seed=0`: print a table, write kill_robot.json; 1 when a check failed."""
+    """`killrobot robot=so101 times=300 seed=0`: print a table, write kill_so101.json; 1 when a check failed."""
     robot, times, seed = keys.pop("robot", "so101"), int(number(keys, "times", 300)), keys.pop("seed", "0")
     require_used(keys, "robot", "times", "seed")
     if robot not in ROBOTS:
         raise UnknownName("robot", robot, ROBOTS)
     if not seed.isdigit():
         raise UserError(f"seed={seed}: expected a whole number")
-    found = trials(times, int(seed))
+    found = trials(robot, times, int(seed))
     rows = summary(found)
     table = Table(title=f"{robot}: {len(found)} kills", title_justify="left")
     for column in rows[0]:
@@ -254,8 +263,9 @@ def main(keys: dict[str, str], root: Path) -> int:
         table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
     Console().print(table)
     result = {"machine": measured_on(), "robot": robot, "summary": rows, "trials": [asdict(one) for one in found]}
-    write_json(root / "kill_robot.json", result)
-    print(root / "kill_robot.json")
+    path = root / f"kill_{robot}.json"
+    write_json(path, result)
+    print(path)
     return 0 if all(one.ok for one in found) else 1
 
 

@@ -11,11 +11,15 @@ from typing import Any
 import numpy as np
 
 from hardware import realtime
+from hardware.device import Device
 from hardware.driven import DrivenRobot
 from hardware.driver import DriverSettings
-from hardware.emulators.feetech_bus import emulated_calibration
+from hardware.dynamixel import DynamixelArm
+from hardware.emulators.servo_bus import emulated_calibration
 from hardware.feetech import FeetechArm
+from hardware.go2 import Go2
 from hardware.rig import DeviceRig
+from hardware.ur import UrArm
 from robo_rl.env import RigEnv
 from robo_rl.log.recorder import Recorder
 from robo_rl.loop import run
@@ -26,7 +30,9 @@ from robo_rl.spec import Spec
 from robo_rl.task import Task, Verdict
 from robo_rl.types import Action, Kind, Obs, Step
 
-DESCRIPTION = Path("configs/description/so101.yaml")
+ROBOTS = ("so101", "koch", "ur5e", "go2")
+RATES = {"ur5e": 240.0, "go2": 500.0}  # [Hz], as configs/robot has them
+LOOPBACK = "lo"
 EPISODE = 1.2  # [s]
 PHASE = {Kind.FIRST: "motion", Kind.MID: "motion", Kind.LAST: "hand-back", Kind.RESET: "hand-back"}
 
@@ -73,15 +79,28 @@ class Phases:
             print(name, flush=True)
 
 
-def main(port: str, safe: str, folder: str, episodes: int, seconds: float) -> None:
+def describe(robot: str) -> RobotDescription:
+    return RobotDescription.load(Path("configs/description") / f"{robot}.yaml")
+
+
+def device(robot: str, port: str, safe: str) -> Device:
+    """The robot's device behind a port or an address."""
+    description = describe(robot)
+    if robot == "ur5e":
+        return UrArm(description, port)
+    if robot == "go2":
+        return Go2(description, LOOPBACK, int(port), farewell=0.1)
+    kind = {"so101": FeetechArm, "koch": DynamixelArm}[robot]
+    return kind(description, port, emulated_calibration(description), safe=safe, release=safe == "release")
+
+
+def main(robot: str, port: str, safe: str, folder: str, episodes: int, seconds: float) -> None:
     realtime.take_priority(10)  # as `deploy` does
     phases = Phases()
     phases.enter("start")
-    description = RobotDescription.load(DESCRIPTION)
-    calibration = emulated_calibration(description)
-    arm = FeetechArm(description, port, calibration, safe=safe, release=safe == "release")
-    rig = DeviceRig([DrivenRobot(arm, DriverSettings())])
-    task, policy = Wait(), Sway(description)
+    arm = device(robot, port, safe)
+    rig = DeviceRig([DrivenRobot(arm, settings_of(robot))])
+    task, policy = Wait(), Sway(arm.description)
     task.limit = seconds
     env = RigEnv(rig, task)
     rig.connect()
@@ -96,6 +115,10 @@ def main(port: str, safe: str, folder: str, episodes: int, seconds: float) -> No
     env.close()
 
 
+def settings_of(robot: str) -> DriverSettings:
+    return DriverSettings(rate=RATES.get(robot, DriverSettings.rate))
+
+
 def result(rig: DeviceRig) -> dict[str, Any]:
     """What is wrong with the rig ("" where nothing is), its cadence, and its drivers'."""
     late = np.percentile(rig.deadline.late * 1e6, [50, 99, 100]).tolist() if rig.deadline.ticks else [0.0] * 3
@@ -105,4 +128,5 @@ def result(rig: DeviceRig) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), float(sys.argv[5]))
+    robot, port, safe, folder, episodes, seconds = sys.argv[1:]
+    main(robot, port, safe, folder, int(episodes), float(seconds))

@@ -1,4 +1,4 @@
-"""Finding the calibration of an arm of STS3215 servos, with a person who moves its joints by hand."""
+"""Finding the calibration of an arm of bus servos, with a person who moves its joints by hand."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from hardware import sts3215
 from hardware.calibration import MAX_OFFSET, Calibration, JointCalibration, check
-from hardware.feetech_connect import identify, open_bus, told
-from hardware.sts3215 import TURN, decode
+from hardware.registers import TURN, Register, decode
+from hardware.servo_family import ServoFamily, told
 from robo_rl.errors import UserError
 from robo_rl.robot import RobotDescription
 
 if TYPE_CHECKING:
-    from hardware.feetech_bus import FeetechBus
+    from hardware.servo_bus import ServoBus
 
 MIDDLE = TURN // 2  # [ticks] that a servo shows in the middle of its travel
 FIRST_WAY = 200  # [ticks] from the middle that count as having gone that way
@@ -46,7 +45,9 @@ class Sweep:
         self.first = np.where(self.first == 0, way, self.first)
 
 
-def calibrate(port: str, description: RobotDescription, person: Person, baudrate: int = 1_000_000) -> Calibration:
+def calibrate(
+    family: ServoFamily, port: str, description: RobotDescription, person: Person, baudrate: int = 1_000_000
+) -> Calibration:
     """Calibrate servos 1 to J, in the order of the joints, and write homing offset and travel into their EEPROM.
 
     The servos are limp from the first question on. Raises `UserError` when a travel cannot be the joint's; the servos
@@ -54,39 +55,41 @@ def calibrate(port: str, description: RobotDescription, person: Person, baudrate
     """
     names = description.names
     ids = tuple(range(1, len(names) + 1))
-    bus = open_bus(port, baudrate)
+    bus = family.open(port, baudrate)
     try:
         with told(port, names, ids):
-            identify(bus, port, names, ids)
+            family.identify(bus, port, names, ids)
             person.confirm("The arm is about to go limp. Hold it.")
-            _write(bus, ids, sts3215.TORQUE_ENABLE, np.zeros(len(ids)))
-            offsets = _centre(bus, ids, person)
-            sweep = _travel(bus, ids, person)
+            _write(bus, ids, family.torque, np.zeros(len(ids)))
+            family.unlock(bus, ids)
+            offsets = _centre(family, bus, ids, person)
+            sweep = _travel(family, bus, ids, person)
             found = _result(description, ids, offsets, sweep)
-            _write(bus, ids, sts3215.MIN_POSITION, sweep.least)
-            _write(bus, ids, sts3215.MAX_POSITION, sweep.most)
-            _write(bus, ids, sts3215.LOCK, np.ones(len(ids)))
+            _write(bus, ids, family.calibration["range_min"], found.array("range_min"))
+            _write(bus, ids, family.calibration["range_max"], found.array("range_max"))
+            family.lock(bus, ids)
     finally:
         bus.close()
     return found
 
 
-def _centre(bus: FeetechBus, ids: tuple[int, ...], person: Person) -> np.ndarray:
+def _centre(family: ServoFamily, bus: ServoBus, ids: tuple[int, ...], person: Person) -> np.ndarray:
     """Offsets (J,) with which every servo shows its middle where its joint is now."""
-    for register, value in (
-        (sts3215.LOCK, 0), (sts3215.HOMING_OFFSET, 0), (sts3215.MIN_POSITION, 0), (sts3215.MAX_POSITION, TURN - 1)
-    ):  # fmt: skip
-        _write(bus, ids, register, np.full(len(ids), value))
+    for field, value in (("homing_offset", 0), ("range_min", 0), ("range_max", TURN - 1)):
+        _write(bus, ids, family.calibration[field], np.full(len(ids), value))
     person.confirm("Put every joint into the middle of its travel.")
-    offsets = np.clip(_positions(bus, ids) - MIDDLE, -MAX_OFFSET, MAX_OFFSET)
-    _write(bus, ids, sts3215.HOMING_OFFSET, offsets)
+    encoder = np.mod(_positions(family, bus, ids), TURN)
+    offsets = np.clip(family.offset_sign * (MIDDLE - encoder), -MAX_OFFSET, MAX_OFFSET)
+    _write(bus, ids, family.calibration["homing_offset"], offsets)
     return offsets
 
 
-def _travel(bus: FeetechBus, ids: tuple[int, ...], person: Person) -> Sweep:
+def _travel(family: ServoFamily, bus: ServoBus, ids: tuple[int, ...], person: Person) -> Sweep:
     sweep = Sweep(len(ids))
+    begin = _positions(family, bus, ids)
+    turns = TURN * np.rint((begin - MIDDLE) / TURN).astype(np.int64)  # of servos that count them
     for _ in person.meanwhile("Move every joint to its positive end, then to its negative end."):
-        sweep.add(_positions(bus, ids))
+        sweep.add(_positions(family, bus, ids) - turns)
     return sweep
 
 
@@ -94,21 +97,23 @@ def _result(description: RobotDescription, ids: tuple[int, ...], offsets: np.nda
     still = [name for name, way in zip(description.names, sweep.first, strict=True) if way == 0]
     if still:
         raise UserError(f"calibrate: {', '.join(still)}: did not move; calibrate again and move every joint")
-    rows = zip(description.names, ids, offsets, sweep.least, sweep.most, sweep.first, strict=True)
+    least, most = np.maximum(sweep.least, 0), np.minimum(sweep.most, TURN - 1)  # a joint without ends: one turn
+    rows = zip(description.names, ids, offsets, least, most, sweep.first, strict=True)
     joints = {
-        name: JointCalibration(servo, int(offset), int(least), int(most), int(first < 0))
-        for name, servo, offset, least, most, first in rows
+        name: JointCalibration(servo, int(offset), int(low), int(high), int(first < 0))
+        for name, servo, offset, low, high, first in rows
     }
     found = Calibration(description.name, joints, "calibrate")
     check(found, description)
     return found
 
 
-def _positions(bus: FeetechBus, ids: tuple[int, ...]) -> np.ndarray:
-    data, _ = bus.read_all(ids, sts3215.PRESENT_POSITION.address, sts3215.PRESENT_POSITION.size)
-    return np.array([decode(row, sts3215.PRESENT_POSITION) for row in data])
+def _positions(family: ServoFamily, bus: ServoBus, ids: tuple[int, ...]) -> np.ndarray:
+    register = family.position
+    data, _ = bus.read_all(ids, register.address, register.size)
+    return np.array([decode(row, register) for row in data])
 
 
-def _write(bus: FeetechBus, ids: tuple[int, ...], register: sts3215.Register, values: np.ndarray) -> None:
+def _write(bus: ServoBus, ids: tuple[int, ...], register: Register, values: np.ndarray) -> None:
     for servo, value in zip(ids, values.tolist(), strict=True):
         bus.write(servo, register, int(value))

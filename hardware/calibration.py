@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from hardware.sts3215 import TURN
+from hardware.registers import TURN
 from robo_rl.errors import CorruptFile, UserError
 from robo_rl.robot import RobotDescription
 
@@ -82,22 +82,25 @@ class Ticks:
         self._least, self._most = calibration.array("range_min"), calibration.array("range_max")
         self._centre, self._middle = (low + high) / 2, (self._least + self._most) / 2
         self._scale = np.where(calibration.array("drive_mode") == 1, -1.0, 1.0) * 2 * np.pi / TURN  # [rad] a tick
-        ends = np.sort([self._exact(low), self._exact(high)], axis=0)
+        ends = np.sort([self.exact(low), self.exact(high)], axis=0)
         self._least = np.maximum(self._least, np.ceil(ends[0] - 1e-6)).astype(np.int64)
         self._most = np.minimum(self._most, np.floor(ends[1] + 1e-6)).astype(np.int64)
 
     def angle(self, ticks: np.ndarray) -> np.ndarray:
         """(J,) ticks -> (J,) [rad]."""
-        difference = np.mod(ticks - self._middle + TURN / 2, TURN) - TURN / 2
-        return self._centre + difference * self._scale
+        return self.straight(ticks - self.turns(ticks))
+
+    def straight(self, ticks: np.ndarray) -> np.ndarray:
+        """(J,) ticks -> (J,) [rad], without wrapping: of servos that count their turns."""
+        return self._centre + (ticks - self._middle) * self._scale
+
+    def turns(self, ticks: np.ndarray) -> np.ndarray:
+        """Whole turns (J,) [ticks] by which ticks (J,) lie away from the one around the middle of the travel."""
+        return TURN * np.floor((ticks - self._middle) / TURN + 0.5)
 
     def goal(self, angle: np.ndarray) -> np.ndarray:
         """(J,) [rad] -> (J,) int64 ticks that a servo may be sent to."""
-        return np.clip(np.rint(self._exact(angle)), self._least, self._most).astype(np.int64)
-
-    def nearest(self, angle: np.ndarray) -> np.ndarray:
-        """(J,) [rad] -> (J,) int64 ticks that a servo shows there, 0 to 4095; limits do not apply."""
-        return np.mod(np.rint(self._exact(angle)), TURN).astype(np.int64)
+        return np.clip(np.rint(self.exact(angle)), self._least, self._most).astype(np.int64)
 
     def velocity(self, ticks: np.ndarray) -> np.ndarray:
         """(J,) [ticks/s] -> (J,) [rad/s]."""
@@ -107,7 +110,8 @@ class Ticks:
         """(J,) [rad/s] -> (J,) int64 [ticks/s]."""
         return np.rint(velocity / self._scale).astype(np.int64)
 
-    def _exact(self, angle: np.ndarray) -> np.ndarray:
+    def exact(self, angle: np.ndarray) -> np.ndarray:
+        """(J,) [rad] -> (J,) ticks, neither rounded nor limited."""
         return self._middle + (angle - self._centre) / self._scale
 
 

@@ -12,20 +12,28 @@ import numpy as np
 
 from hardware.guard import Guard
 from hardware.guardian import Takeover
+from hardware.latch import FaultLatch
 from hardware.ramp import Ramp
 from robo_rl.kinematics import Kinematics
 from robo_rl.robot import Robot, RobotDescription, Stamp
+from robo_rl.spec import Spec
 from robo_rl.types import Obs
 
 ONE = np.ones(1, bool)
 
 
 class GuardedRobot(Robot):
-    """One described robot (N = 1) whose commands pass a guard, in this process or in another one."""
+    """One described robot (N = 1) whose commands pass a guard, in this process or in another one.
+
+    `senses` is what it measures besides its joints (floating-point features): part of its observation.
+    """
+
+    senses = Spec({})
+    latch: FaultLatch | None = None  # remembers faults beyond the end of the process
 
     def __init__(self, description: RobotDescription, guard: Guard) -> None:
         self.description, self.guard = description, guard
-        self.obs_spec, self.act_spec = description.obs_spec, description.act_spec
+        self.obs_spec, self.act_spec = description.obs_spec | self.senses, description.act_spec
         self._kinematics = Kinematics(description) if description.tool_parent else None
 
     @abstractmethod
@@ -35,15 +43,23 @@ class GuardedRobot(Robot):
     def rest(self) -> None:
         """Hold, and do not expect commands until the next one: see `Rig.rest`."""
 
+    def recover(self) -> list[str]:
+        """End what the disconnected device itself has latched, where a program can; what there was, in words."""
+        return []
+
+    @abstractmethod
+    def start_at(self, position: np.ndarray) -> None:
+        """From now on `home` goes to `position` (A,) [rad], in so far as the joints' limits let it."""
+
     @property
     def report(self) -> Mapping[str, Any]:
         """How its driver did, for result files; nothing where it has no process of its own."""
         return {}
 
     def observed(
-        self, position: np.ndarray, velocity: np.ndarray, stamp: float, applied: np.ndarray
+        self, position: np.ndarray, velocity: np.ndarray, stamp: float, applied: np.ndarray, sensed: np.ndarray
     ) -> tuple[Obs, Stamp]:
-        """The observation made of joint position, velocity and accepted setpoint, (A,) each."""
+        """The observation made of joint position, velocity and accepted setpoint (A,), and of packed `senses`."""
         obs = {
             "joint_position": position.astype(np.float32)[None],
             "joint_velocity": velocity.astype(np.float32)[None],
@@ -52,6 +68,7 @@ class GuardedRobot(Robot):
         if self._kinematics is not None:
             pose = self._kinematics.tool_pose(np.nan_to_num(position)[None])
             obs[self.description.tool_key] = pose.astype(np.float32)
+        obs |= self.senses.unpack(sensed[None])
         return obs, dict.fromkeys(obs, np.array([stamp]))
 
 
@@ -82,6 +99,7 @@ class Device(GuardedRobot):
         self._begun = self._safe = False  # a policy's target was accepted; a fault has been answered
         nothing = np.zeros(len(description.joints))
         self.measured = (description.array("home"), nothing, float("-inf"))  # what `measure` returned last
+        self.sensed = np.zeros(self.senses.vector_size, np.float32)  # `senses` at that time, packed
 
     def home(self, where: np.ndarray) -> np.ndarray:
         """One tick of a ramp from the measured pose to the home pose. A robot with a fault does not move."""
@@ -104,6 +122,9 @@ class Device(GuardedRobot):
             self.admit(action)
         return self._move(action, live)
 
+    def start_at(self, position: np.ndarray) -> None:
+        self._home = self.act_spec.clip(position.astype(np.float32)[None])
+
     def admit(self, action: np.ndarray) -> None:
         """Latch a fault where a first target (1, A) is too far away."""
         away = np.abs(action - self.guard.sent)[0]
@@ -117,7 +138,7 @@ class Device(GuardedRobot):
         self._begun = True
 
     def read(self) -> tuple[Obs, Stamp]:
-        return self.observed(*self.measure(), self.guard.sent[0])
+        return self.observed(*self.measure(), self.guard.sent[0], self.sensed)
 
     def measure(self) -> tuple[np.ndarray, np.ndarray, float]:
         """Latest joint position (A,) [rad], velocity (A,) [rad/s] and capture time [s]; safe state after a fault."""
@@ -165,6 +186,8 @@ class Device(GuardedRobot):
         if self.guard.faults.any() and not self._safe:
             self._safe = True
             self.stop()
+            if self.latch is not None:
+                self.latch.set(self.guard.reasons[0])
 
     def _activate(self, position: np.ndarray) -> None:
         """Let the motors hold the measured `position` (A,) [rad]; called before the first command after `connect` or

@@ -28,9 +28,9 @@ class DrivenRobot(GuardedRobot):
     """
 
     def __init__(self, device: Device, settings: DriverSettings | None = None) -> None:
-        self.settings = settings or DriverSettings()
+        self.settings, self.senses = settings or DriverSettings(), device.senses
         super().__init__(device.description, device.guard)
-        self._device = device
+        self._device, self.latch = device, device.latch
         self._child: Child | None = None
         self._number, self._told = 0, False
         self._state: dict[str, Any] = {}
@@ -39,10 +39,10 @@ class DrivenRobot(GuardedRobot):
     def connect(self) -> None:
         if self._child is not None:
             return
-        joints, bells = len(self.description.joints), (Bell(), Bell())
+        sizes, bells = (len(self.description.joints), self.senses.vector_size), (Bell(), Bell())
         numbers = [bell.number for bell in bells]
-        self._child = Child("hardware.driver", Exchange.size(joints), numbers, numbers)
-        self._exchange = Exchange(self._child.memory, joints, *bells)
+        self._child = Child("hardware.driver", Exchange.size(*sizes), numbers, numbers)
+        self._exchange = Exchange(self._child.memory, *sizes, *bells)
         device = self._device.at(self.description.dt / self.settings.split(self.description.dt))
         self._child.tell(pickle.dumps((device, self.settings)))
         problem = self._started()
@@ -82,7 +82,8 @@ class DrivenRobot(GuardedRobot):
 
     def read(self) -> tuple[Obs, Stamp]:
         state = self._latest()
-        return self.observed(state["position"], state["velocity"], float(state["stamp"]), self._accepted[0])
+        joints = state["position"], state["velocity"], float(state["stamp"])
+        return self.observed(*joints, self._accepted[0], state["sensed"])
 
     def rest(self) -> None:
         if self._child is not None and not self.guard.faults.any():
@@ -98,8 +99,18 @@ class DrivenRobot(GuardedRobot):
         self.guard.fault(ONE, "stopped")
         self._tell_fault()
 
+    def start_at(self, position: np.ndarray) -> None:
+        if self._child is not None:
+            raise RuntimeError(f"robot {self.description.name} is connected: its driver knows where home is")
+        self._device.start_at(position)
+
+    def recover(self) -> list[str]:
+        return self._device.recover()
+
     def close(self) -> None:
         if self._child is not None:
+            if self.latch is not None and self.guard.faults.any():
+                self.latch.set(self.guard.reasons[0])  # a driver that was killed could not
             self._ask(Ask.CLOSE)
             self._release()
 

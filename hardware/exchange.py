@@ -48,14 +48,14 @@ def command_record(joints: int) -> np.dtype:
     )
 
 
-def state_record(joints: int) -> np.dtype:
+def state_record(joints: int, senses: int) -> np.dtype:
     """From the driver to the policy's process."""
     vector = ("<f8", (joints,))
     return np.dtype(
         [
             ("phase", "<i8"), ("answered", "<i8"), ("home", "?"), ("fault", "?"), ("reason", f"S{REASON}"),
             ("accepted", "<f4", (joints,)), ("setpoint", "<f4", (joints,)),
-            ("position", *vector), ("velocity", *vector), ("stamp", "<f8"),
+            ("position", *vector), ("velocity", *vector), ("stamp", "<f8"), ("sensed", "<f4", (senses,)),
             ("cycles", "<i8"), ("misses", "<i8"), ("late_p50", "<f8"), ("late_p99", "<f8"), ("late_max", "<f8"),
             ("transactions", "<i8"), ("retried", "<i8"), ("failed", "<i8"),
             ("fifo", "?"), ("locked", "?"), ("guardian", "<i8"),
@@ -129,16 +129,18 @@ class Exchange:
     """Both records of one driver in its block of memory, and the bells of the two sides.
 
     Args:
-        memory: `size(joints)` zeroed bytes that both sides map.
+        memory: `size(joints, senses)` zeroed bytes that both sides map.
+        joints: of the robot.
+        senses: numbers that it measures besides.
         command_bell, answer_bell: wake the driver, and the policy's process.
     """
 
-    def __init__(self, memory: memoryview, joints: int, command_bell: Bell, answer_bell: Bell) -> None:
+    def __init__(self, memory: memoryview, joints: int, senses: int, command_bell: Bell, answer_bell: Bell) -> None:
         split = Slot.size(command_record(joints))
         self.command = Slot(memory[:split], command_record(joints))
-        self.state = Slot(memory[split:], state_record(joints))
+        self.state = Slot(memory[split:], state_record(joints, senses))
         self.command_bell, self.answer_bell = command_bell, answer_bell
 
     @staticmethod
-    def size(joints: int) -> int:
-        return Slot.size(command_record(joints)) + Slot.size(state_record(joints))
+    def size(joints: int, senses: int) -> int:
+        return Slot.size(command_record(joints)) + Slot.size(state_record(joints, senses))

@@ -43,6 +43,15 @@ def take_priority(priority: int) -> bool:
     return True
 
 
+def grants(priority: int) -> bool:
+    """Whether `take_priority` would be granted; nothing changes."""
+    policy, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
+    granted = take_priority(priority)
+    if granted:
+        os.sched_setscheduler(0, policy, parameter)
+    return granted
+
+
 def give_back_priority() -> None:
     """Back among the ordinary programs."""
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hardware.sts3215 import error_names
-
 
 @dataclass(frozen=True)
 class ServoLimits:
@@ -49,13 +47,10 @@ class ServoHealth:
         self._hot[:], self._since[:] = 0, np.inf
         self._full = None
 
-    def errors(self, bits: Sequence[int]) -> str:
-        """The error bytes of the servos' replies."""
-        return "; ".join(
-            f"{name}: the servo reports {error_names(error)}"
-            for name, error in zip(self.names, bits, strict=True)
-            if error
-        )
+    def reported(self, problems: Sequence[str]) -> str:
+        """What the servos say of themselves."""
+        named = zip(self.names, problems, strict=True)
+        return "; ".join(f"{name}: the servo reports {text}" for name, text in named if text)
 
     def watch(self, state: ServoState) -> str:
         """Temperature, voltage and current."""

@@ -1,28 +1,17 @@
-"""Feetech STS3215: the part of its control table that this project uses, and its number formats.
+"""Feetech STS3215: the part of its control table that this project uses.
 
-Source: Feetech's STS3215 memory table. Words are little-endian; signed words are sign and magnitude, not two's
-complement.
+Source: Feetech's STS3215 memory table. Signed words are sign and magnitude.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+
+from hardware.registers import BROADCAST, SYNC_WRITE, Register, encode
 
 MODEL = 777
-TURN = 4096  # [ticks] a turn
 HEADER = b"\xff\xff"  # of a packet
-BROADCAST, SYNC_WRITE = 0xFE, 0x83
 LOCK_FROM = 40  # registers below this address are EEPROM
-
-
-class Register(NamedTuple):
-    """One register: address, bytes, and the bit that holds the sign (None: unsigned)."""
-
-    address: int
-    size: int
-    sign: int | None = None
-
 
 MODEL_NUMBER = Register(3, 2)
 RETURN_DELAY = Register(7, 1)  # [2 us]
@@ -57,28 +46,10 @@ ERRORS = {1: "voltage", 2: "angle sensor", 4: "overheating", 8: "over-current", 
 """Bits of the error byte in every reply."""
 
 
-def encode(value: int, register: Register) -> list[int]:
-    """Bytes of a register's value. Raises `ValueError` when it does not fit."""
-    magnitude = abs(value)
-    bits = 8 * register.size if register.sign is None else register.sign
-    if magnitude >= 1 << bits or (value < 0 and register.sign is None):
-        raise ValueError(f"{value} does not fit register {register.address}")
-    word = magnitude | (1 << register.sign if register.sign is not None and value < 0 else 0)
-    return list(word.to_bytes(register.size, "little"))
-
-
-def decode(data: bytes | list[int], register: Register, start: int | None = None) -> int:
-    """Value of a register in bytes that were read from address `start` (default: the register's own) on."""
-    offset = 0 if start is None else register.address - start
-    word = int.from_bytes(bytes(data[offset : offset + register.size]), "little")
-    if register.sign is None:
-        return word
-    magnitude = word & ((1 << register.sign) - 1)
-    return -magnitude if word >> register.sign & 1 else magnitude
-
-
 def error_names(bits: int) -> str:
-    """Error bits of a reply in words."""
+    """Error bits of a reply in words, "" where none is set."""
+    if not bits:
+        return ""
     return ", ".join(name for bit, name in ERRORS.items() if bits & bit) or f"error {bits}"
 
 

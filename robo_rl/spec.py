@@ -146,6 +146,12 @@ class Spec(Mapping[str, Feature]):
         flat = [part if part.ndim == 2 else part.reshape(n, -1) for part in parts]
         return np.concatenate(flat, axis=1, dtype=np.float32)
 
+    def unpack(self, packed: np.ndarray) -> dict[str, np.ndarray]:
+        """The floating-point features that were put side by side in (N, vector_size)."""
+        ends = np.cumsum([self[key].size for key in self.vector_keys])[:-1]
+        parts = zip(self.vector_keys, np.split(packed, ends, axis=1), strict=True) if self.vector_keys else ()
+        return {key: part.reshape(len(packed), *self[key].shape).astype(self[key].dtype) for key, part in parts}
+
     def zeros(self, n: int) -> dict[str, np.ndarray]:
         return {key: np.zeros((n, *f.shape), f.dtype) for key, f in self.items()}
 

@@ -9,6 +9,7 @@ import numpy as np
 from robo_rl.spec import Feature, Spec
 
 POSE_NAMES = ("x", "y", "z", "qw", "qx", "qy", "qz")
+IDENTITY = (0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)  # pose of the base itself
 
 
 def pose_key(name: str) -> str:

@@ -122,3 +122,17 @@ def test_names_must_fit() -> None:
 def test_specs_combine_and_drop_prefixes() -> None:
     spec = Spec({"a": Feature((1,))}) | {"privileged/b": Feature((1,))}
     assert list(spec) == ["a", "privileged/b"] and list(spec.without("privileged/")) == ["a"]
+
+
+def test_what_was_packed_is_unpacked() -> None:
+    spec = Spec(
+        {"b": Feature((2, 3)), "count": Feature((1,), "int64"), "a": Feature((4,)), "d": Feature((), "float64")}
+    )
+    values = spec.sample(3, np.random.default_rng(0))
+    floating = {key: values[key].astype(np.float32).astype(values[key].dtype) for key in ("b", "a", "d")}
+    values |= floating
+    unpacked = spec.unpack(spec.pack({**values, "d": values["d"][:, None]}))
+    assert set(unpacked) == {"a", "b", "d"}
+    for key, value in unpacked.items():
+        assert value.dtype == values[key].dtype and np.array_equal(value, values[key]), key
+    assert Spec({}).unpack(np.zeros((1, 0), np.float32)) == {}

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from omegaconf import DictConfig
 
 from robo_rl.app import runs, session
 from robo_rl.app.build import make_env
-from robo_rl.app.pacing import Rate, paced, report, undisturbed
+from robo_rl.app.compare import Comparison, PairSeeds, begin, blinded, check, told
+from robo_rl.app.pacing import Rate, driver_rows, granted, paced, report, undisturbed
 from robo_rl.app.shadow import ShadowRig
+from robo_rl.app.teleop import Shared, shared
 from robo_rl.env import Env, RigEnv
 from robo_rl.errors import UserError
 from robo_rl.evaluate.outcomes import Outcomes
-from robo_rl.policy import Policy
+from robo_rl.policy import Planner, Policy
 from robo_rl.seeds import Role, Seeds, seed_of
+from robo_rl.spec import Feature
 from robo_rl.types import Reason, Step
+
+if TYPE_CHECKING:
+    from policies.bundle import Bundle
+
+
+class Plan(NamedTuple):
+    """Who acts in which episodes, what the log is called, and what compares them."""
+
+    policy: Policy
+    seeds: Seeds
+    name: str
+    comparison: Comparison | None = None
 
 
 def implied(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,42 +45,27 @@ def main(config: DictConfig) -> None:
     runs.require_positive(config, "episodes")
     bundle = runs.load_policy(config, "deploy")
     use = config.use or bundle.uses[0]
+    check(config, use, bundle.uses)
     env = _make_env(config)
     try:
         bundle.require(env.obs_spec, env.act_spec, f"robot={config.robot.name} task={config.task.name}")
-        policy = bundle.policy_for(use)
-        warm_up(policy, env)
-        out = runs.new_folder(config, "deploy")
-        runs.write_spec(out, env)
-        result, fault = _deploy(config, env, policy, out, run=str(config.run), use=use)
+        out = Path(str(config.out)).expanduser() if config.resume else runs.new_folder(config, "deploy")
+        plan = _plan(config, bundle, env, use, out)
+        with shared(config, env, plan.policy) as acting:
+            runs.write_spec(out, env)
+            result, fault = _deploy(config, env, plan, acting, out, run=str(config.run), use=use)
     finally:
         env.close()
     runs.write_json(out / "result.json", result)
     keys = ("ticks", "rate_hz", "wake_p50_us", "wake_p99_us", "wake_max_us", "deadline_misses", "faults")
-    shown = [("success", session.rate(result)), *((key, result[key]) for key in keys)]
-    shown += [("SCHED_FIFO", granted(result["sched_fifo"])), *_drivers(result["drivers"]), ("out", out)]
+    shown = told(plan.comparison) or [("success", session.rate(result))]
+    shown += [(key, result[key]) for key in keys]
+    shown += [("SCHED_FIFO", granted(result["sched_fifo"])), *driver_rows(result["drivers"]), ("out", out)]
     session.show(f"deploy {config.task.name} on {config.robot.name}", shown)
     if fault:
         raise UserError(
             f"robot={config.robot.name}: a fault ended the run: {fault}; look at the robot before the next run"
         )
-
-
-def granted(yes: bool) -> str:
-    return "granted" if yes else "not granted"
-
-
-def _drivers(reports: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """A line a driver's process: what it was granted, how late it woke up, what its bus lost."""
-    return [
-        (
-            f"driver {name}",
-            f"{report['rate_hz']:.0f} Hz, wake-ups p99 {report['wake_p99_us']:.0f} us, {report['misses']} of "
-            f"{report['cycles']} cycles missed, {report['retried']} answers asked for again, {report['failed']} lost; "
-            f"SCHED_FIFO {granted(report['sched_fifo'])}, mlockall {granted(report['mlockall'])}",
-        )
-        for name, report in reports.items()
-    ]
 
 
 def warm_up(policy: Policy, env: Env) -> None:
@@ -82,23 +83,52 @@ def _make_env(config: DictConfig) -> Env:
     return RigEnv(ShadowRig(env.rig), env.task)
 
 
-def _deploy(config: DictConfig, env: Env, policy: Policy, out: Any, **about: str) -> tuple[dict[str, Any], str]:
+def _plan(config: DictConfig, bundle: Bundle, env: Env, use: str, out: Path) -> Plan:
+    bundle.chunking = runs.pick(config, "chunks", _chunkings())
+
+    def made(name: str) -> Policy:
+        policy = bundle.policy_for(name)
+        warm_up(policy, env)
+        return policy
+
+    start = seed_of(Role.REPORT, config.seed)
+    if config.compare is None:
+        return Plan(made(use), Seeds(start, config.episodes), "deploy")
+    comparison = begin(config, out, use)
+    seeds, done = PairSeeds(start, 2 * config.episodes), len(comparison.rows)
+    seeds.given = done
+    return Plan(blinded(comparison, made), seeds, f"deploy{done}" if done else "deploy", comparison)
+
+
+def _chunkings() -> dict[str, Callable[[Planner, int, Feature], Policy]]:
+    from policies.asynchronous import Ahead  # with PyTorch, as whatever loads a bundle
+    from policies.compose import Chunked
+
+    return {"wait": Chunked, "ahead": Ahead}
+
+
+def _deploy(
+    config: DictConfig, env: Env, plan: Plan, acting: Shared, out: Any, **about: str
+) -> tuple[dict[str, Any], str]:
     """Result, and the text of a fault that ended the run ("" where none did)."""
     env, deadline = paced(env)
-    rate, seeds = Rate(), Seeds(seed_of(Role.REPORT, config.seed), config.episodes)
+    rate, comparison = Rate(), plan.comparison
     fault, latched = _fault_of(env)
     limit = float(config.seconds) or float("inf")
 
     def over(step: Step) -> bool:
-        return step.exhausted or rate.seconds >= limit or (latched() and not (step.live | step.last).any())
+        decided = comparison is not None and comparison.over
+        return decided or step.exhausted or rate.seconds >= limit or (latched() and not (step.live | step.last).any())
 
+    watching = (rate, *acting.observers, *(() if comparison is None else (comparison,)))
     with undisturbed(config.priority) as fifo:
         outcomes = session.rollout(
-            config, env, policy, seeds, out, "deploy", over, (rate,), shadow=config.shadow, **about
+            config, env, acting.policy, plan.seeds, out, plan.name, over, watching, shadow=config.shadow, **about
         )
     rig = getattr(env, "rig", None)
     about_time = report(rate, deadline) | {"sched_fifo": fifo, "drivers": getattr(rig, "drivers", {})}
-    result = _summary(config, outcomes, **about) | about_time
+    result = _summary(config, outcomes, **about) | about_time | acting.summary
+    result |= {} if comparison is None else {"comparison": comparison.result()}
     return result, fault() if latched() else ""
 
 

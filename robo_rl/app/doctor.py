@@ -40,6 +40,7 @@ with mujoco.Renderer(model, 64, 64) as renderer:
     renderer.update_scene(data)
     renderer.render()
 """
+GRANTED = "from hardware import realtime; print(realtime.acquire(50).text)"
 
 Finding = tuple[bool, str, Any]
 """Whether it is there, what was found or what its absence costs, and the value for result.json."""
@@ -53,6 +54,7 @@ def main(config: DictConfig) -> None:
         "pacing": lambda: _pacing(config.seconds),
         "accelerator": _accelerator,
         "serial ports": _serial_ports,
+        "real-time priority": _realtime,
         "memory locking": _memory,
     }
     findings = {name: check() for name, check in checks.items()}
@@ -118,6 +120,14 @@ def _serial_ports() -> Finding:
     if closed:
         return False, f"{', '.join(closed)}: no permission; add yourself to the dialout group", ports
     return bool(ports), ", ".join(ports) or "none: no arm on a serial bus can be driven from here", ports
+
+
+def _realtime() -> Finding:
+    """Asked for in another process, as a driver does."""
+    done = subprocess.run([sys.executable, "-c", GRANTED], capture_output=True, text=True, timeout=60, check=False)
+    text = done.stdout.strip() or "cannot be asked for"
+    granted = "refused" not in text and done.returncode == 0
+    return granted, text + ("" if granted else ": a busy machine delays control ticks"), granted
 
 
 def _memory() -> Finding:

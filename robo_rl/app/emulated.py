@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from contextlib import AbstractContextManager
+from typing import Protocol
 
 import numpy as np
 
 from hardware.device import GuardedRobot
-from hardware.emulators.feetech_bus import FeetechBusEmulator
 from hardware.emulators.plant import Motion
 from hardware.rig import DeviceRig
 from robo_rl.robot import RobotDescription, Sensor, Stamp
@@ -23,6 +23,14 @@ from sim.rig import SimRig
 from sim.world import World
 
 ONE = np.ones(1, bool)
+
+
+class EmulatedBus(Protocol):
+    """What a rig needs of the emulated device that moves its world."""
+
+    lock: AbstractContextManager
+
+    def close(self) -> None: ...
 
 
 class WorldPlant:
@@ -102,7 +110,7 @@ class EmulatedRig(DeviceRig):
         bus: the emulated bus.
     """
 
-    def __init__(self, device: GuardedRobot, simulated: SimRig, plant: WorldPlant, bus: FeetechBusEmulator) -> None:
+    def __init__(self, device: GuardedRobot, simulated: SimRig, plant: WorldPlant, bus: EmulatedBus) -> None:
         self.world, self.bus, self._plant = simulated.world, bus, plant
         super().__init__([device], [SharedSensor(sensor, self.world, bus.lock) for sensor in simulated.sensors])
         self._truth = [SharedSensor(sensor, self.world, bus.lock) for sensor in simulated.privileged_sensors]

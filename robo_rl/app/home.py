@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from robo_rl.app import runs, session
 from robo_rl.app.build import make_rig
+from robo_rl.app.pacing import driver_rows
 from robo_rl.errors import UserError
 from robo_rl.robot import Rig
 
@@ -21,11 +22,12 @@ def main(config: DictConfig) -> None:
     try:
         ticks = go_home(rig, round(float(config.seconds) / rig.dt), config.robot.name)
         obs, _ = rig.read()
+        drivers = driver_rows(getattr(rig, "drivers", {}))
     finally:
         rig.close()
-    position = dict(zip(rig.act_spec.names, obs["joint_position"][0].tolist(), strict=True))
+    position = dict(zip(rig.obs_spec["joint_position"].names, obs["joint_position"][0].tolist(), strict=True))
     shown = [(name, f"{value:.3f} rad") for name, value in position.items()]
-    session.show(f"home {config.robot.name}", [("seconds", round(ticks * rig.dt, 1)), *shown])
+    session.show(f"home {config.robot.name}", [("seconds", round(ticks * rig.dt, 1)), *shown, *drivers])
     if config.out is not None:
         result = {"robot": config.robot.name, "seconds": ticks * rig.dt, "joint_position": position}
         runs.write_json(Path(str(config.out)).expanduser() / "result.json", result)

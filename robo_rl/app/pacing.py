@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -85,6 +85,23 @@ def report(rate: Rate, deadline: Deadline) -> dict[str, Any]:
         "wake_max_us": float(worst),
         "deadline_misses": int(deadline.misses),
     }
+
+
+def granted(yes: bool) -> str:
+    return "granted" if yes else "not granted"
+
+
+def driver_rows(reports: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A line a driver's process: what it was granted, how late it woke up, what its bus lost."""
+    return [
+        (
+            f"driver {name}",
+            f"{report['rate_hz']:.0f} Hz, wake-ups p99 {report['wake_p99_us']:.0f} us, {report['misses']} of "
+            f"{report['cycles']} cycles missed, {report['retried']} answers asked for again, {report['failed']} lost; "
+            f"SCHED_FIFO {granted(report['sched_fifo'])}, mlockall {granted(report['mlockall'])}",
+        )
+        for name, report in reports.items()
+    ]
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hardware.emulators.feetech_bus import FeetechBusEmulator, emulated_calibration
+from hardware.emulators.feetech_bus import FeetechBusEmulator
+from hardware.emulators.servo_bus import emulated_calibration
 from robo_rl.app.build import description_path
 from robo_rl.log.reader import read_log
 from robo_rl.robot import RobotDescription

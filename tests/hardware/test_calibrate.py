@@ -7,11 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from hardware import sts3215
 from hardware.calibrate import Sweep, calibrate
+from hardware.dynamixel import DynamixelArm
+from hardware.emulators.dynamixel_bus import DynamixelBusEmulator
 from hardware.emulators.feetech_bus import FeetechBusEmulator
 from hardware.emulators.plant import SecondOrder
+from hardware.emulators.servo_bus import ServoBusEmulator
 from hardware.feetech import FeetechArm
+from hardware.servo_arm import ServoBusArm
 from robo_rl.errors import UserError
 from tests.fakes import tiny_arm
 
@@ -23,7 +26,7 @@ MIDDLE = (LOW + HIGH) / 2
 class Hands:
     """Moves the joints (J,) of an emulated arm: to the middle, then along `way`, as far as `share` of the travel."""
 
-    def __init__(self, bus: FeetechBusEmulator, plant: SecondOrder, share: float = 1.0, moves: int = 2) -> None:
+    def __init__(self, bus: ServoBusEmulator, plant: SecondOrder, share: float = 1.0, moves: int = 2) -> None:
         self.bus, self.plant, self.share, self.moves = bus, plant, share, moves
         self.asked: list[str] = []
         self.limp: list[bool] = []
@@ -52,44 +55,55 @@ def plant() -> SecondOrder:
     return SecondOrder(LOW + 0.3)
 
 
+@pytest.fixture(params=[(FeetechArm, FeetechBusEmulator), (DynamixelArm, DynamixelBusEmulator)], ids=["sts", "xl"])
+def make(request: pytest.FixtureRequest) -> tuple[type[ServoBusArm], type[ServoBusEmulator]]:
+    return request.param
+
+
 @pytest.fixture
-def bus(plant: SecondOrder) -> Iterator[FeetechBusEmulator]:
-    made = FeetechBusEmulator(ARM, plant)
+def arm(make) -> type[ServoBusArm]:
+    return make[0]
+
+
+@pytest.fixture
+def bus(make, plant: SecondOrder) -> Iterator[ServoBusEmulator]:
+    made = make[1](ARM, plant, priority=60)
     for name in ARM.names:  # the last owner left the motors on
-        made.servo(name).write(sts3215.TORQUE_ENABLE.address, b"\x01")
+        servo = made.servo(name)
+        servo.write(servo.torque_enable.address, b"\x01")
     yield made
     made.close()
 
 
-def test_the_driver_reads_angles_with_the_calibration_that_was_found(bus, plant) -> None:
+def test_the_driver_reads_angles_with_the_calibration_that_was_found(arm, bus, plant) -> None:
     hands = Hands(bus, plant)
-    found = calibrate(bus.port, ARM, hands)
+    found = calibrate(arm.family, bus.port, ARM, hands)
     assert found.array("drive_mode").tolist() == bus.calibration.array("drive_mode").tolist()
     assert hands.limp == [False, True] and len(hands.asked) == 3
     for name in ARM.names:
         bus.servo(name).power_cycle()
-    arm = FeetechArm(ARM, bus.port, found, patience=0.2)
-    arm.connect()
+    other = arm(ARM, bus.port, found, patience=0.2)
+    other.connect()
     for angle in (MIDDLE, MIDDLE + 0.5, LOW + 0.1):
         hands._put(angle)
-        assert np.allclose(arm.read()[0]["joint_position"], angle, atol=0.01)
-    arm.close()
+        assert np.allclose(other.read()[0]["joint_position"], angle, atol=0.01)
+    other.close()
 
 
-def test_the_old_calibration_no_longer_fits(bus, plant) -> None:
-    calibrate(bus.port, ARM, Hands(bus, plant))
+def test_the_old_calibration_no_longer_fits(arm, bus, plant) -> None:
+    calibrate(arm.family, bus.port, ARM, Hands(bus, plant))
     with pytest.raises(UserError, match="it is of another arm"):
-        FeetechArm(ARM, bus.port, bus.calibration).connect()
+        arm(ARM, bus.port, bus.calibration).connect()
 
 
-def test_a_joint_that_was_forgotten_is_named(bus, plant) -> None:
+def test_a_joint_that_was_forgotten_is_named(arm, bus, plant) -> None:
     with pytest.raises(UserError, match="elbow: did not move"):
-        calibrate(bus.port, ARM, Hands(bus, plant, moves=1))
+        calibrate(arm.family, bus.port, ARM, Hands(bus, plant, moves=1))
 
 
-def test_half_a_travel_is_refused(bus, plant) -> None:
+def test_half_a_travel_is_refused(arm, bus, plant) -> None:
     with pytest.raises(UserError, match=r"shoulder: the calibrated travel is 1\.50 rad, the robot's is 3\.00 rad"):
-        calibrate(bus.port, ARM, Hands(bus, plant, share=0.5))
+        calibrate(arm.family, bus.port, ARM, Hands(bus, plant, share=0.5))
 
 
 def test_a_sweep_remembers_the_first_way_and_both_ends() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hardware.calibration import Calibration, JointCalibration, Ticks, check, default_path, load_calibration
-from hardware.emulators.feetech_bus import emulated_calibration
+from hardware.emulators.servo_bus import emulated_calibration
 from robo_rl.errors import UserError
 from tests.fakes import tiny_arm
 

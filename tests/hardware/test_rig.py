@@ -208,3 +208,10 @@ def test_close_stops_the_devices_once() -> None:
     bench.rig.close()
     bench.rig.close()
     assert bench.arm.closed
+
+
+def test_a_robot_may_begin_elsewhere_than_at_home_within_its_limits() -> None:
+    bench = Bench()
+    bench.rig.start_at(np.array([0.1, 9.0]))
+    step = bench.begin()
+    assert np.allclose(step.obs["applied"], [[0.1, ARM.joints[1].high]])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hardware import sts3215
-from hardware.sts3215 import Register, decode, encode
+from hardware.registers import Register, decode, encode
 
 SIGNED = [sts3215.HOMING_OFFSET, sts3215.GOAL_POSITION, sts3215.PRESENT_VELOCITY, sts3215.PRESENT_LOAD]
 

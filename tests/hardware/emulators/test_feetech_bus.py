@@ -12,11 +12,14 @@ import scservo_sdk as sdk
 
 from hardware import sts3215
 from hardware.emulators.feetech_bus import FeetechBusEmulator
-from hardware.emulators.feetech_protocol import Parser, checksum
+from hardware.emulators.feetech_protocol import FeetechWire
+from hardware.emulators.feetech_servo import FeetechServo
 from hardware.emulators.plant import SecondOrder
-from hardware.emulators.servo_table import ServoTable
-from hardware.feetech_bus import BusError, FeetechBus, PortLost
-from hardware.feetech_port import ExclusivePort
+from hardware.feetech_bus import FeetechBus
+from hardware.registers import decode, encode
+from hardware.serial_port import ExclusivePort
+from hardware.servo_errors import BusError, PortLost
+from hardware.sts3215 import checksum
 from tests.fakes import tiny_arm
 
 ARM = tiny_arm()
@@ -25,7 +28,7 @@ PATIENCE = 0.2  # [s]; a busy machine answers late
 
 @pytest.fixture
 def emulator() -> Iterator[FeetechBusEmulator]:
-    made = FeetechBusEmulator(ARM)
+    made = FeetechBusEmulator(ARM, priority=60)
     yield made
     made.close()
 
@@ -83,7 +86,7 @@ def test_reads_and_writes_reach_one_servo(bus: FeetechBus) -> None:
 def test_one_request_reads_and_writes_all_servos(bus: FeetechBus, emulator: FeetechBusEmulator) -> None:
     bus.write_all((2, 1), sts3215.GOAL_POSITION, (2000, 2100))
     data, errors = bus.read_all((2, 1), sts3215.GOAL_POSITION.address, 2)
-    assert [sts3215.decode(row, sts3215.GOAL_POSITION) for row in data] == [2000, 2100] and errors == [0, 0]
+    assert [decode(row, sts3215.GOAL_POSITION) for row in data] == [2000, 2100] and errors == [0, 0]
     assert emulator.observed[-1].goals.tolist() == [2100, 2000]
 
 
@@ -144,7 +147,7 @@ def test_readings_are_right_whatever_happens_to_packets(what: str, emulator: Fee
     bus = FeetechBus(ExclusivePort(emulator.port, 1_000_000, 0.01), attempts=40)
     setattr(emulator.faults, what, 0.2)
     found = {tuple(bus.read_all((1, 2), sts3215.HOMING_OFFSET.address, 2)[0][1]) for _ in range(60)}
-    assert found == {tuple(sts3215.encode(-600, sts3215.HOMING_OFFSET))}
+    assert found == {tuple(encode(-600, sts3215.HOMING_OFFSET))}
     assert emulator.faults.happened > 0 and bus.counters.failed == 0
     assert bus.counters.retried > 0 or what in ("duplicated", "late")
     bus.close()
@@ -165,7 +168,7 @@ def test_a_parser_finds_packets_in_noise() -> None:
     body = bytes([1, 4, 2, 56, 4])
     good = b"\xff\xff" + body + bytes([checksum(body)])
     bad = good[:-1] + b"\x00"
-    parser = Parser()
+    parser = FeetechWire()
     noisy = b"\x07\xff" + bad + b"\xff" + good + good[:3]
     found = [packet for byte in noisy for packet in parser.feed(bytes([byte]))]
     assert [(packet.id, packet.instruction, packet.parameters) for packet in found] == [(1, 2, b"8\x04")]
@@ -173,7 +176,7 @@ def test_a_parser_finds_packets_in_noise() -> None:
 
 
 def test_a_servo_that_is_too_hot_lets_go() -> None:
-    servo = ServoTable(1)
+    servo = FeetechServo(1)
     servo.write(sts3215.TORQUE_ENABLE.address, b"\x01")
     assert servo.torque == 1.0
     servo.temperature = 71.0

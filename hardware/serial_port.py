@@ -1,6 +1,6 @@
-"""The serial port under Feetech's SDK: opened for one program alone, never blocking for long, on a monotonic clock.
+"""The serial port under a servo maker's SDK: opened for one program alone, never blocking for long.
 
-Importing this module needs the extra `so101`.
+Importing this module needs pyserial, which every such SDK brings.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import grp
 import os
 import termios
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 
 import serial
-from scservo_sdk import PortHandler
 
 from robo_rl.errors import UserError
 
@@ -22,14 +22,16 @@ POLL = 0.001  # [s] that one read waits for bytes
 BABBLE = 0.2  # [s] of bytes without a reply in them
 WRITE_TIMEOUT = 0.5  # [s] after which a port that takes no bytes counts as lost
 LOST = (OSError, termios.error)  # what a port raises when its cable is pulled; SerialException is an OSError
+RATES = (9600, 57600, 115200, 500_000, 1_000_000, 2_000_000, 3_000_000, 4_000_000)  # [baud]
 
 
-class ExclusivePort(PortHandler):
-    """A port that no other program may open.
+class ExclusivePort:
+    """A port that no other program may open, with the methods that Feetech's and ROBOTIS' packet handlers call.
 
-    Differs from the SDK's in four points: it locks the device; it throws away stale input before every request (the
-    SDK waits for output instead, so that a late reply answers the next request); it sleeps while it waits; and a
-    reply is overdue after `patience` plus its time on the wire, not after 34 ms, and only if it is not there.
+    It takes the place of the SDKs' own `PortHandler`, from which it differs in four points: it locks the device; it
+    throws away stale input before every request (Feetech's waits for output instead, so that a late reply answers the
+    next request); it sleeps while it waits; and a reply is overdue after `patience` plus its time on the wire, by a
+    monotonic clock, not after 34 ms, and only if it is not there.
 
     Args:
         name: device, e.g. /dev/ttyACM0.
@@ -38,16 +40,13 @@ class ExclusivePort(PortHandler):
     """
 
     def __init__(self, name: str, baudrate: int, patience: float) -> None:
-        super().__init__(name)
-        self.patience = patience
-        if not self.setBaudRate(baudrate):
-            raise UserError(f"robot.baudrate={baudrate}: not a rate of this bus; e.g. 1000000")
-
-    def setupPort(self, cflag_baud: int) -> bool:
-        self.ser = open_exclusive(self.port_name, cflag_baud)
-        self.is_open = True
-        self.tx_time_per_byte = 10_000.0 / self.baudrate  # [ms]
-        return True
+        if baudrate not in RATES:
+            raise UserError(f"robot.rig.arm.baudrate={baudrate}: valid are {', '.join(map(str, RATES))}")
+        self.patience, self.baudrate = patience, baudrate
+        self.ser = open_exclusive(name, baudrate)
+        self.is_open, self.is_using = True, False
+        self._byte = 10_000.0 / baudrate  # [ms]
+        self._since = self._timeout = 0.0  # [ms]
 
     def closePort(self) -> None:
         """Unlock and close; a port that is gone already is no error."""
@@ -61,17 +60,30 @@ class ExclusivePort(PortHandler):
     def clearPort(self) -> None:
         self.ser.reset_input_buffer()
 
+    def readPort(self, length: int) -> bytes:
+        return self.ser.read(length)
+
+    def writePort(self, packet: Sequence[int]) -> int | None:
+        return self.ser.write(bytes(packet))
+
+    def getBaudRate(self) -> int:
+        return self.baudrate
+
     def setPacketTimeout(self, packet_length: int) -> None:
-        self.setPacketTimeoutMillis(self.tx_time_per_byte * packet_length + self.patience * 1000.0)
+        self.setPacketTimeoutMillis(self._byte * packet_length + self.patience * 1000.0)
+
+    def setPacketTimeoutMillis(self, msec: float) -> None:
+        self._since, self._timeout = _now(), msec
 
     def isPacketTimeout(self) -> bool:
         """Whether the reply is overdue. One that has arrived is not, however late this process looks."""
-        overdue = super().isPacketTimeout()
-        return overdue and (not self.ser.in_waiting or self.getTimeSinceStart() > BABBLE * 1000.0)
+        waited = _now() - self._since
+        return waited > self._timeout and (not self.ser.in_waiting or waited > BABBLE * 1000.0)
 
-    def getCurrentTime(self) -> float:
-        """[ms]; the SDK's wall clock may be set back in the middle of a time-out."""
-        return time.monotonic() * 1000.0
+
+def _now() -> float:
+    """[ms]; a wall clock may be set back in the middle of a time-out."""
+    return time.monotonic() * 1000.0
 
 
 def open_exclusive(name: str, baudrate: int) -> serial.Serial:
