@@ -1,9 +1,9 @@
 """The whole simulated pipeline in control steps a second, against bare physics and against Gymnasium's vectorisation.
 
 A task's expert is run once and its actions are written down. Every candidate then goes through the same episodes with
-the same actions: the project's environment with its replay; `mujoco.batch` with nothing around it (the bound); and,
-where one was written by hand, a plain Gymnasium environment a worker under `AsyncVectorEnv` (the peer). The cost of a
-policy is in none of them.
+the same actions: the project's environment with its replay; `mujoco.batch` with nothing around it (the bound); and one
+Gymnasium environment a worker under `AsyncVectorEnv` (the peer): a plain one where one was written by hand, else the
+task's own. The cost of a policy is in none of them.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AsyncVectorEnv
 
-from benchmarks import untrained
+from benchmarks import reseeded, untrained
 from benchmarks.peers import STRIDE, PegEnv
 from benchmarks.rows import Row, in_turns
+from benchmarks.tasks import names
 from policies.compose import Chunked
 from robo_rl.app.build import description_path, make_expert
 from robo_rl.data.replay import Replay
@@ -38,18 +39,6 @@ NOTE = (
     "physics, observation with sensor noise, guard, reward, automatic resets, Replay.add; without a policy; bound: "
     "mujoco.batch alone through the same states"
 )
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A task that is measured: its name in the rows, and its peer, made from the path of the robot's description."""
-
-    task: str
-    name: str
-    peer: Callable[[str], gymnasium.Env] | None = None
-
-
-SUBJECTS = (Subject(untrained.TASK, "insert_peg", PegEnv), Subject("go2/joystick", "go2_joystick"))
 
 
 @dataclass(frozen=True)
@@ -71,7 +60,7 @@ class Size:
         return range(start, start + self.window)
 
 
-SIZES = (Size(64, 100, 7), Size(1024, 24, 5, skip=120))
+SIZES = (Size(64, 50, 7), Size(1024, 8, 5, skip=60))
 WORKERS = (2, 4, 16)
 
 
@@ -98,6 +87,7 @@ class Script:
     ctrl: list[np.ndarray] = field(default_factory=list)  # (STRIDE, A), what the guard let through
     live: list[np.ndarray] = field(default_factory=list)  # (STRIDE,) bool, rows that physics then moved
     states: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)  # tick -> rows, states to start from
+    physics: str = ""  # time steps, in words
 
     def steps(self, ticks: range, rows: int) -> int:
         """Control steps of `rows` rows in these ticks."""
@@ -120,6 +110,8 @@ def write_script(task: str, ticks: int, snapshots: Sequence[int]) -> Script:
         script.ctrl.append(rig.world.ctrl.copy())
         script.live.append(step.live)
 
+    step = 1e3 * rig.world.dt / rig.world.substeps
+    script.physics = f"{rig.world.substeps} physics steps of {step:.2f} ms a control step"
     run(env, make_expert(config.task, config.robot, env), lambda _: len(script.actions) > ticks, RowSeeds(), (observe,))
     env.close()
     return script
@@ -203,12 +195,10 @@ class Bare:
 class Peer:
     """`AsyncVectorEnv` with one process an environment."""
 
-    def __init__(self, subject: Subject, script: Script, size: Size, workers: int) -> None:
+    def __init__(self, task: str, script: Script, size: Size, workers: int) -> None:
         self.script, self.size, self.workers = script, size, workers
-        assert subject.peer is not None
-        multiprocessing.set_forkserver_preload(["benchmarks.peers"])
-        path = str(description_path(untrained.config(subject.task).robot.description))
-        make = partial(subject.peer, path)
+        multiprocessing.set_forkserver_preload(["benchmarks.peers", "benchmarks.reseeded"])
+        make = plain(task) or partial(reseeded.make, task)
         self.envs = AsyncVectorEnv([make] * workers, copy=False, context="forkserver")
         start = RowSeeds().start
         self.envs.reset(seed=[start + row for row in range(workers)])
@@ -229,31 +219,37 @@ class Peer:
         self.envs.close()
 
 
-def measure(
-    sizes: Sequence[Size] = SIZES, workers: Sequence[int] = WORKERS, subjects: Sequence[Subject] = SUBJECTS
-) -> list[Row]:
-    """One row a task and size; a peer is measured with the first size, at the best of its numbers of workers."""
-    return [row for subject in subjects for row in _measure(subject, sizes, workers)]
+def plain(task: str) -> Callable[[], gymnasium.Env] | None:
+    """What makes a task's hand-written environment, where it has one."""
+    if task != untrained.TASK:
+        return None
+    return partial(PegEnv, str(description_path(untrained.config(task).robot.description)))
 
 
-def _measure(subject: Subject, sizes: Sequence[Size], workers: Sequence[int]) -> list[Row]:
+def measure(sizes: Sequence[Size] = SIZES, workers: Sequence[int] = WORKERS, tasks: Sequence[str] = ()) -> list[Row]:
+    """One row a task (all, if none is given) and size; a peer is measured with the first size, at the best of its
+    numbers of workers."""
+    return [row for task in tasks or names() for row in _measure(task, sizes, workers)]
+
+
+def _measure(task: str, sizes: Sequence[Size], workers: Sequence[int]) -> list[Row]:
     snapshots = {size.part(number).start for size in sizes for number in range(size.rounds + 1)}
-    script = write_script(subject.task, max(size.ticks for size in sizes), sorted(snapshots))
-    rows, peer, note, rate = [], None, NOTE, None
+    script = write_script(task, max(size.ticks for size in sizes), sorted(snapshots))
+    rows, peer, rate = [], None, None
+    note = f"{NOTE}; {script.physics}"
     for index, size in enumerate(sizes):
-        counts = workers if index == 0 and subject.peer is not None else ()
-        rates = _rates(subject, script, size, counts)
+        counts = workers if index == 0 else ()
+        rates = _rates(task, script, size, counts)
         if counts:
             best = max(counts, key=lambda count: rates[f"peer {count}"])
             peer, rate = "AsyncVectorEnv", rates[f"peer {best}"]
-            note += f"; peer: a plain Gymnasium environment without replay with {best} workers, the best of "
-            note += ", ".join(map(str, counts))
-        name = f"pipeline {subject.name} N={size.n}"
-        rows.append(Row(name, rates["ours"], "steps/s", peer, rate, rates["bare"], note))
+            which = "a plain Gymnasium environment" if plain(task) else "the task's own Gymnasium environment"
+            note += f"; peer: {which} without replay with {best} workers, the best of {', '.join(map(str, counts))}"
+        rows.append(Row(f"pipeline {task} N={size.n}", rates["ours"], "steps/s", peer, rate, rates["bare"], note))
     return rows
 
 
-def _rates(subject: Subject, script: Script, size: Size, workers: Sequence[int]) -> dict[str, float]:
+def _rates(task: str, script: Script, size: Size, workers: Sequence[int]) -> dict[str, float]:
     candidates: dict[str, Callable[[int], float]] = {}
     with ExitStack() as stack:
 
@@ -261,9 +257,9 @@ def _rates(subject: Subject, script: Script, size: Size, workers: Sequence[int])
             stack.callback(candidate.close)
             candidates[name] = candidate
 
-        add("ours", ours := Ours(subject.task, script, size))
+        add("ours", ours := Ours(task, script, size))
         assert isinstance(ours.env.rig, SimRig)
         candidates["bare"] = Bare(script, size, ours.env.rig.world)
         for count in workers:
-            add(f"peer {count}", Peer(subject, script, size, count))
+            add(f"peer {count}", Peer(task, script, size, count))
         return in_turns(candidates, size.rounds)

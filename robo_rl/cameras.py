@@ -65,21 +65,34 @@ class Camera:
         return cv2.resize(picture, (self.width, self.height), interpolation=how)
 
 
-def cameras_of(description: RobotDescription, names: Sequence[str], key: str) -> tuple[Camera, ...]:
-    """Cameras by their names in `description.model["cameras"]`; `key` is the one that chose them.
+def cameras_of(
+    robots: RobotDescription | Sequence[RobotDescription], names: Sequence[str], key: str
+) -> tuple[Camera, ...]:
+    """Cameras of a rig's robots by their names in `known_cameras`; `key` is the one that chose them.
 
     Raises:
         UserError: a name is not there; the message names the valid ones.
-        CorruptFile: what the description says of a camera does not fit.
+        CorruptFile: what a description says of a camera does not fit.
     """
-    known = description.model.get("cameras", {})
+    known = known_cameras((robots,) if isinstance(robots, RobotDescription) else robots)
     for name in names:
         if name not in known:
             raise UnknownName(key, name, known)
-    try:
-        return tuple(_camera(description, name, known[name]) for name in dict.fromkeys(names))
-    except TypeError as error:
-        raise CorruptFile(f"robot description {description.name}: model.cameras: {error}") from error
+    return tuple(known[name] for name in dict.fromkeys(names))
+
+
+def known_cameras(robots: Sequence[RobotDescription]) -> dict[str, Camera]:
+    """All in `model["cameras"]` of the descriptions. A camera on a robot with a prefix has it, too (left/wrist); those
+    that stand beside the robots are the same for all. Raises `CorruptFile` as `cameras_of` does."""
+    found: dict[str, Camera] = {}
+    for robot in robots:
+        try:
+            for name, data in robot.model.get("cameras", {}).items():
+                camera = _camera(robot, name, data)
+                found.setdefault(camera.name, camera)
+        except TypeError as error:
+            raise CorruptFile(f"robot description {robot.name}: model.cameras: {error}") from error
+    return found
 
 
 def spec_of(cameras: Sequence[Camera]) -> Spec:
@@ -91,9 +104,10 @@ def spec_of(cameras: Sequence[Camera]) -> Spec:
 
 
 def _camera(description: RobotDescription, name: str, data: Mapping[str, Any]) -> Camera:
-    """A camera of a description; the body that carries it has the robot's prefix."""
+    """A camera of a description; one that a robot's body carries has the robot's prefix, and so has that body."""
     given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
     camera = Camera(name, **given)
     if "parent" not in camera.mount:
         return camera
-    return replace(camera, mount={**camera.mount, "parent": description.prefix + camera.mount["parent"]})
+    mount = {**camera.mount, "parent": description.prefix + camera.mount["parent"]}
+    return replace(camera, name=description.prefix + name, mount=mount)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import yaml
 
-from robo_rl.errors import CorruptFile
+from robo_rl.errors import CorruptFile, UserError
 from robo_rl.spec import Feature, Spec
 from robo_rl.tracking import pose_feature
 from robo_rl.types import Obs
@@ -106,11 +106,17 @@ class RobotDescription:
         return Feature((len(self.joints),), "float32", low, high, "rad", self.names)
 
 
-def load_descriptions(path: str | Path) -> tuple[RobotDescription, ...]:
+Described = str | Path | Sequence[RobotDescription]
+"""Robots of a rig: a file that describes them, or what such a file says."""
+
+
+def load_descriptions(path: Described) -> tuple[RobotDescription, ...]:
     """The robots of a rig: one, or those that a file lists under `robots`, each a file beside it with a place.
 
     Raises `CorruptFile` with the path and the key that does not fit.
     """
+    if not isinstance(path, str | Path):
+        return tuple(path)
     try:
         data = yaml.safe_load(Path(path).read_text())
         robots = data.get("robots") if isinstance(data, Mapping) else None
@@ -123,6 +129,14 @@ def load_descriptions(path: str | Path) -> tuple[RobotDescription, ...]:
         )
     except (OSError, yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
         raise CorruptFile(f"robot description {path}: {error}") from error
+
+
+def load_description(path: Described) -> RobotDescription:
+    """The robot of a rig that has one; errors as of `RobotDescription.load`."""
+    if isinstance(path, str | Path):
+        return RobotDescription.load(path)
+    (description,) = path
+    return description
 
 
 def _tuples(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,6 +168,7 @@ class Guard(Protocol):
 class Robot(ABC):
     """One device, real or simulated. Specs are readable while it is disconnected."""
 
+    description: RobotDescription
     obs_spec: Spec
     act_spec: Feature
 
@@ -183,13 +198,25 @@ class Robot(ABC):
 
 
 class Sensor(ABC):
-    """A camera, an object tracker, an elevation scan."""
+    """A camera, an object tracker, an elevation scan. Specs are readable while it is disconnected."""
 
     obs_spec: Spec
+    max_age: float | None = None  # [s] that what it delivers may be old; None: what the rig says
+
+    def connect(self) -> None:
+        """Open the device. Raises `UserError` that says what to do when it cannot be opened."""
 
     @abstractmethod
     def read(self) -> tuple[Obs, Stamp]:
         """Latest observation (N, ...) and its capture times [s], (N,)."""
+
+    @property
+    def problem(self) -> str:
+        """Why it delivers nothing new, "" where it does not know or nothing is wrong."""
+        return ""
+
+    def close(self) -> None:
+        """Release the device. May be called twice."""
 
 
 class Rig(ABC):
@@ -231,6 +258,10 @@ class Rig(ABC):
 
     def rest(self) -> None:
         """Hold where it is; nobody means to command until the next `home` or `write`, so that silence is no fault."""
+
+    def command_tools(self) -> None:
+        """Be commanded in the space of the robots' tools from now on. Raises `UserError` where that does not work."""
+        raise UserError("robot.action=tool: this rig takes joint setpoints alone")
 
     def privileged(self) -> Spec:
         """Spec of what `read` adds under the privileged prefix. Empty on hardware."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from robo_rl.errors import UserError
 from robo_rl.log.episode import Episode
+from robo_rl.tool_actions import SETPOINT
 from sim.parameters import LATENCY, Parameters
 from sim.rig import SimRig
 from sim.servo import MAX_LATENCY
@@ -71,7 +72,8 @@ def cut(episodes: Sequence[Episode], ticks: int, count: int, seed: int, blocked:
 def _window(episode: Episode, number: int, start: int, ticks: int, blocked: float) -> tuple[np.ndarray, ...]:
     position, velocity = (np.asarray(episode.obs[key], np.float64) for key in (POSITION, VELOCITY))
     span = slice(start + 1, start + 1 + ticks)
-    setpoint = np.asarray(episode.applied[start + 1 - HISTORY : start + 1 + ticks], np.float64)
+    sent = episode.obs.get(SETPOINT, episode.applied)  # joint setpoints, whatever was commanded
+    setpoint = np.asarray(sent[start + 1 - HISTORY : start + 1 + ticks], np.float64)
     held = (np.abs(setpoint[HISTORY:] - position[span]) > blocked) & (np.abs(velocity[span]) < 0.1)
     free = np.cumsum(held, axis=0) == 0
     return np.stack([position[start], velocity[start]]), setpoint, position[span], free * 1.0, np.array(number)

@@ -13,7 +13,7 @@ from robo_rl.robot import Sensor, Stamp
 from robo_rl.spec import Feature, Spec
 from robo_rl.types import PRIVILEGED, Obs
 from sim.models.go2 import ACCELEROMETER, TOUCH, TRUNK
-from sim.poses import turn, yaw_of
+from sim.poses import turn
 from sim.world import World
 
 VELOCITY = PRIVILEGED + "trunk_velocity"
@@ -77,11 +77,12 @@ class TrunkVelocity(Sensor):
         return {VELOCITY: value}, {VELOCITY: self.world.tick * self.world.dt}
 
 
-@dataclass(frozen=True)
 class Trunk:
     """The trunk's true state in every row of a world in which it is the first free body."""
 
-    world: World
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self._touch = world.batch.bind("sensordata")[:, sensor_column(world, TRUNK + TOUCH)]
 
     @property
     def height(self) -> np.ndarray:
@@ -97,14 +98,16 @@ class Trunk:
     @property
     def touches(self) -> np.ndarray:
         """(N,) bool: it lies on the floor."""
-        return self.world.batch.bind("sensordata")[:, sensor_column(self.world, TRUNK + TOUCH)] > 0.0
+        return self._touch > 0.0
 
     @property
     def planar(self) -> np.ndarray:
         """(N, 3) velocity in the plane, seen from its heading: forward, left [m/s], turn about the vertical [rad/s]."""
         world = self.world
-        yaw = yaw_of(world.qpos[:, 3:7])
-        cos, sin, (vx, vy) = np.cos(yaw), np.sin(yaw), world.qvel[:, :2].T
+        w, x, y, z = world.qpos[:, 3:7].T
+        cos, sin = 1.0 - 2.0 * (y * y + z * z), 2.0 * (w * z + x * y)  # of the heading, times the same length
+        length = np.maximum(np.hypot(cos, sin), 1e-12)
+        cos, sin, (vx, vy) = cos / length, sin / length, world.qvel[:, :2].T
         return np.stack([cos * vx + sin * vy, cos * vy - sin * vx, world.qvel[:, 5] * self.upright], axis=1)
 
     def place(self, where: np.ndarray, height: float, yaw: np.ndarray) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from robo_rl.clock import Deadline
-from robo_rl.joined import joined_feature, joined_readings, joined_spec
-from robo_rl.robot import Rig, Sensor
+from robo_rl.robot import Sensor
+from robo_rl.robots_rig import RobotsRig
 from robo_rl.spec import Spec
 from robo_rl.types import Reason
 from sim.randomisation import Randomiser
@@ -16,7 +16,7 @@ from sim.robot import SimRobot
 from sim.world import World
 
 
-class SimRig(Rig):
+class SimRig(RobotsRig):
     """Robots and sensors in N simulations.
 
     Args:
@@ -39,11 +39,7 @@ class SimRig(Rig):
     ) -> None:
         self.world, self.robots, self.sensors = world, tuple(robots), tuple(sensors)
         self.dt, self.n = world.dt, world.n
-        self.obs_spec = joined_spec([robot.obs_spec for robot in robots])
-        for sensor in self.sensors:
-            self.obs_spec = self.obs_spec | sensor.obs_spec
-        self.act_spec = joined_feature([robot.act_spec for robot in robots])
-        self._columns = np.cumsum([robot.act_spec.size for robot in robots])[:-1]
+        super().__init__(self.robots, self.sensors)
         self._randomiser = randomiser
         self.privileged_sensors = (*privileged, *(() if randomiser is None else (randomiser,)))
         self._servos = [robot.servos for robot in self.robots if robot.servos is not None]
@@ -57,13 +53,7 @@ class SimRig(Rig):
             self._randomiser.redraw(where, seeds)
         for robot in self.robots:
             robot.home(where)
-        return where
-
-    def write(self, action: np.ndarray, live: np.ndarray) -> np.ndarray:
-        if len(self.robots) == 1:
-            return self.robots[0].write(action, live)
-        parts = np.split(action, self._columns, axis=1)
-        return np.concatenate([robot.write(part, live) for robot, part in zip(self.robots, parts, strict=True)], axis=1)
+        return self._homed(where)
 
     def tick(self, live: np.ndarray) -> None:
         if self._servos:
@@ -82,7 +72,7 @@ class SimRig(Rig):
         self.world.count(live)
 
     def read(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        obs, stamp = joined_readings([robot.read() for robot in self.robots])
+        obs, stamp = self._joined([robot.read() for robot in self.robots])
         for sensor in (*self.sensors, *self.privileged_sensors):
             values, times = sensor.read()
             obs.update(values)

@@ -16,7 +16,7 @@ class SimRobot(Robot):
     """The robot `description` in every simulation of `world`.
 
     Setpoints (N, A) [rad] pass the guard (`None`: they are clamped to the joint limits, nothing else), then become
-    the position servos' targets: at once, or as `servos` says. Its joints must follow one another in the model.
+    the position servos' targets: at once, or as `servos` says.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class SimRobot(Robot):
         self._home = description.array("home")
         self._low, self._high = description.array("low"), description.array("high")
         self._qpos, self._qvel, self._ctrl = (
-            _slice([_address(world.model, kind, name) for name in description.names])
+            _places([_address(world.model, kind, name) for name in description.names])
             for kind in ("qpos", "dof", "ctrl")
         )
         self._applied = np.tile(self._home.astype(np.float32), (world.n, 1))
@@ -43,8 +43,9 @@ class SimRobot(Robot):
 
     def home(self, where: np.ndarray) -> np.ndarray:
         """Rows `where` are at the home pose at once, and free of faults: in simulation nobody has to be asked."""
-        self.world.qpos[where, self._qpos] = self._home
-        self.world.ctrl[where, self._ctrl] = self._home
+        rows = np.flatnonzero(where)
+        self.world.qpos[_at(rows, self._qpos)] = self._home
+        self.world.ctrl[_at(rows, self._ctrl)] = self._home
         self._applied[where] = self._home
         if self.servos is not None:
             self.servos.home(where, self._home)
@@ -105,8 +106,13 @@ def _address(model: mujoco.MjModel, kind: str, name: str) -> int:
     return int((joint.qposadr if kind == "qpos" else joint.dofadr)[0])
 
 
-def _slice(addresses: list[int]) -> slice:
+def _places(addresses: list[int]) -> slice | np.ndarray:
+    """Columns of the joints: a slice, which is faster, where they follow one another in the model."""
     start, count = addresses[0], len(addresses)
-    if addresses != list(range(start, start + count)):
-        raise ValueError(f"the robot's joints do not follow one another in the model: {addresses}")
-    return slice(start, start + count)
+    together = addresses == list(range(start, start + count))
+    return slice(start, start + count) if together else np.array(addresses)
+
+
+def _at(rows: np.ndarray, columns: slice | np.ndarray) -> tuple:
+    """Index of some rows' columns."""
+    return (rows, columns) if isinstance(columns, slice) else (rows[:, None], columns)

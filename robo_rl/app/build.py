@@ -18,6 +18,7 @@ from robo_rl.policy import Policy
 from robo_rl.robot import Rig, load_descriptions
 
 PACKAGES = ("robo_rl", "sim", "policies", "hardware")
+JOINT, TOOL = "joint", "tool"  # of robot.action
 
 
 def instantiate(config: Any, **kwargs: Any) -> Any:
@@ -59,15 +60,39 @@ def make_rig(task: DictConfig, robot: DictConfig, n: int, realtime: bool = False
     path = description_path(robot.description)
     descriptions = load_descriptions(path)
     guards = [instantiate(robot.guard, description=description, n=n) for description in descriptions]
-    rig = offer(robot.rig, description=path, n=n, guard=guards[0], guards=guards, realtime=realtime, **overrides)
+    if robot.get("model") is not None:
+        from sim.models.replaced import with_model
+
+        descriptions = tuple(with_model(description, str(robot.model)) for description in descriptions)
+    described = path if robot.get("model") is None else descriptions
+    rig = offer(robot.rig, description=described, n=n, guard=guards[0], guards=guards, realtime=realtime, **overrides)
     if rig.n != n:
         rig.close()
         raise UserError(f"n={n}: robot={robot.name} has {rig.n} row; n=1 is needed")
+    try:
+        _adjust(rig, robot, descriptions[0].name)
+    except UserError:
+        rig.close()
+        raise
+    return rig
+
+
+def _adjust(rig: Any, robot: DictConfig, name: str) -> None:
+    """What `robot.params=` and `robot.action=` ask for."""
     if robot.get("params") is not None:
         from sim import parameters
 
-        parameters.apply(rig, parameters.load(robot.params, descriptions[0].name))
-    return rig
+        parameters.apply(rig, parameters.load(robot.params, name))
+    if _action(robot) == TOOL:
+        rig.command_tools()
+
+
+def _action(robot: DictConfig) -> str:
+    """In whose space a robot is commanded."""
+    found = robot.get("action", JOINT)
+    if found not in (JOINT, TOOL):
+        raise UnknownName("robot.action", found, (JOINT, TOOL))
+    return found
 
 
 def make_expert(task: DictConfig, robot: DictConfig, env: Env, noise: float | None = None) -> Policy:
@@ -79,7 +104,12 @@ def make_expert(task: DictConfig, robot: DictConfig, env: Env, noise: float | No
     if noise is not None:
         node = _with_noise(node, float(noise), task.name)
     path = description_path(robot.description) if "description" in robot else None
-    return offer(node, n=env.n, description=path, act_spec=env.act_spec)
+    expert = offer(node, n=env.n, description=path, act_spec=env.act_spec)
+    if path is None or _action(robot) == JOINT:
+        return expert
+    from sim.experts.with_tool import WithTool
+
+    return WithTool(expert, load_descriptions(path))
 
 
 def make_camera(task: DictConfig, robot: DictConfig, env: Env) -> Any:
@@ -95,7 +125,8 @@ def scenario(config: DictConfig) -> dict[str, Any]:
 
     What runs code of the user's choosing (`expert=`) is not among them.
     """
-    keys = {key: _plain(OmegaConf.select(config, key)) for key in config.task.get("keys", ())}
+    names = (*config.task.get("keys", ()), *config.robot.get("keys", ()))
+    keys = {key: _plain(OmegaConf.select(config, key)) for key in names}
     return {"task": config.task.name, "robot": config.robot.name, **keys}
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
+from robo_rl.app.compose import robot_keys
 from robo_rl.env import Env
 from robo_rl.errors import UnknownName, UserError
 from robo_rl.log.reader import LogStream, find_logs
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 REMEMBERED = (
     "task", "robot", "env_id", "env_kwargs", "success_key",
-    "task.reward", "task.rig.servo", "task.rig.randomise", "task.rig.cameras",
+    "task.reward", "task.rig.servo", "task.rig.randomise", "task.rig.cameras", "robot.action", "robot.model",
+    "robot.params",
 )  # fmt: skip
 
 
@@ -74,7 +76,23 @@ def load_policy(config: DictConfig, command: str) -> Bundle:
     bundle = load_bundle(Path(str(config.run)).expanduser(), device(config.get("device", "cpu")))
     if config.use is not None and config.use not in bundle.uses:
         raise UnknownName("use", config.use, bundle.uses)
+    if config.get("steer") is not None:
+        _steer(bundle, config)
     return bundle
+
+
+def _steer(bundle: Bundle, config: DictConfig) -> None:
+    """The value of `steer=` chooses among chunks of the bundle's base."""
+    from policies.bundle import load_bundle
+    from policies.chunk_actor import ChunkActor, Steering
+
+    value = load_bundle(Path(str(config.steer)).expanduser(), device(config.get("device", "cpu")))
+    if not isinstance(value.actor, ChunkActor):
+        raise UserError(f"steer={config.steer}: holds no value of chunks; train one with learner=value")
+    require_positive(config, "candidates")
+    bundle.require(value.obs_spec, value.act_spec, f"steer={config.steer}")
+    bundle.steering = Steering(value.actor, config.candidates)
+    bundle.policy_for("base")  # refuses here what cannot be steered
 
 
 def device(name: str) -> str:
@@ -120,10 +138,13 @@ def remembered_by_log(given: Mapping[str, Any], key: str = "log") -> dict[str, A
 
 
 def remembered(meta: Mapping[str, Any], given: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The scenario in a bundle's or a log's meta, unless the user asks for another task."""
+    """The scenario in a bundle's or a log's meta, unless the user asks for another task; of another robot's keys those
+    that the two share."""
     if given.get("task", meta.get("task")) != meta.get("task"):
         return {}
-    found = {key: meta[key] for key in REMEMBERED if meta.get(key) not in (None, {})}
+    has = robot_keys(str(given.get("robot", meta.get("robot"))))
+    known = [key for key in REMEMBERED if not key.startswith("robot.") or key in has]
+    found = {key: meta[key] for key in known if meta.get(key) not in (None, {})}
     if ":" in str(found.get("env_id", "")) and "env_id" not in given:
         raise UserError(
             f"env_id={found['env_id']}: {where} asks to import this module; to allow it, give env_id= yourself"

@@ -102,9 +102,9 @@ class Timeline:
         if self._shown == (self._chosen, tick):
             return
         self._shown = (self._chosen, tick)
+        self._scene.show(take.poses[tick])  # before the controls: what they say is then what is drawn
         self._slider.value = tick
         self._text.value = f"{tick * self._dt:.2f} s of {last * self._dt:.2f} s, {take.outcome}"
-        self._scene.show(take.poses[tick])
 
     def _choose(self, event: Any) -> None:
         if event.client is None:  # the time line itself

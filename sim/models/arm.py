@@ -35,8 +35,7 @@ def add_joints(spec: mujoco.MjSpec, description: RobotDescription) -> dict[str, 
     bodies = {"": base}
     for index, joint in enumerate(description.joints):
         bodies[joint.name] = _add_link(bodies[joint.parent], joint, index, description)
-        kv = description.servo("kv")[index] if "kv" in description.model["servo"] else 0.0
-        _add_servo(spec, joint, description.prefix, description.servo("kp")[index], kv)
+        add_servo(spec, description, index)
     bodies[description.tool_parent].add_site(
         name=description.prefix + "tool", pos=description.tool_position, size=[0.002] * 3, group=4
     )
@@ -55,8 +54,10 @@ def _add_link(parent: Any, joint: Joint, index: int, description: RobotDescripti
     return body
 
 
-def _add_servo(spec: mujoco.MjSpec, joint: Joint, prefix: str, kp: float, kv: float) -> None:
-    """Position servo: torque = clip(kp * (ctrl - q) - kv * q', +-max_torque)."""
+def add_servo(spec: mujoco.MjSpec, description: RobotDescription, index: int) -> None:
+    """Position servo of the joint `index`: torque = clip(kp * (ctrl - q) - kv * q', +-max_torque)."""
+    joint, prefix = description.joints[index], description.prefix
+    kv = description.servo("kv")[index] if "kv" in description.model["servo"] else 0.0
     actuator = spec.add_actuator(
         name=prefix + joint.name,
         target=prefix + joint.name,
@@ -66,7 +67,7 @@ def _add_servo(spec: mujoco.MjSpec, joint: Joint, prefix: str, kp: float, kv: fl
         forcelimited=True,
         forcerange=[-joint.max_torque, joint.max_torque],
     )
-    actuator.set_to_position(kp=kp, kv=kv)
+    actuator.set_to_position(kp=description.servo("kp")[index], kv=kv)
 
 
 def add_look(body: Any, kind: Any, rgba: tuple, **shape: Any) -> None:

@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import mujoco
+import numpy as np
 
 from robo_rl.robot import Joint, RobotDescription
+from sim.models.replaced import KEY, attach
 
 TRUNK = "trunk"
 HOME = "home"  # keyframe
@@ -38,17 +40,32 @@ def add_go2(spec: mujoco.MjSpec, description: RobotDescription) -> None:
     +-max_torque). Sensors: the trunk's accelerometer, and a touch sensor a foot and for the trunk (`TOUCH`).
     """
     model = description.model
+    if KEY in model:
+        bodies = attach(spec, description, CONTACT, _add_motor)
+        bodies[""].name = next(joint for joint in bodies[""].joints).name = TRUNK
+    else:
+        bodies = _add_bodies(spec, description)
+    for foot in model["feet"]:
+        _add_touch(spec, bodies[f"{foot}_calf"], foot, model["foot"])
+    _add_senses(spec, bodies[""], model["trunk"]["size"])
+
+
+def _add_bodies(spec: mujoco.MjSpec, description: RobotDescription) -> dict[str, Any]:
+    """Bodies by the name of their joint, "" is the trunk; with motors, shapes and looks."""
+    model = description.model
     trunk = spec.worldbody.add_body(name=TRUNK)
     trunk.add_freejoint(name=TRUNK)
     _give_inertia(trunk, model["trunk"], 1, 1)
     bodies = {"": trunk}
-    for joint in description.joints:
+    for index, joint in enumerate(description.joints):
         bodies[joint.name] = _add_link(bodies[joint.parent], joint, model)
-        _add_motor(spec, joint, model["servo"])
+        _add_motor(spec, description, index)
     for foot in model["feet"]:
-        _add_foot(spec, bodies[f"{foot}_calf"], foot, model["foot"])
-    _add_trunk_shape(spec, trunk, model["trunk"]["size"])
+        _add_foot(bodies[f"{foot}_calf"], foot, model["foot"])
+    half = [side / 2 for side in model["trunk"]["size"]]
+    trunk.add_geom(name=TRUNK, type=_BOX, size=half, rgba=SHELL, mass=0, contype=0, conaffinity=CONTACT, group=1)
     _add_looks(bodies, description)
+    return bodies
 
 
 def add_ground(spec: mujoco.MjSpec) -> None:
@@ -102,7 +119,8 @@ def _add_link(parent: Any, joint: Joint, model: Mapping[str, Any]) -> Any:
     return body
 
 
-def _add_motor(spec: mujoco.MjSpec, joint: Joint, servo: Mapping[str, float]) -> None:
+def _add_motor(spec: mujoco.MjSpec, description: RobotDescription, index: int) -> None:
+    joint, servo = description.joints[index], description.model["servo"]
     actuator = spec.add_actuator(
         name=joint.name,
         target=joint.name,
@@ -113,7 +131,7 @@ def _add_motor(spec: mujoco.MjSpec, joint: Joint, servo: Mapping[str, float]) ->
     actuator.set_to_position(kp=servo["kp"], kv=servo["kd"])
 
 
-def _add_foot(spec: mujoco.MjSpec, calf: Any, name: str, foot: Mapping[str, Any]) -> None:
+def _add_foot(calf: Any, name: str, foot: Mapping[str, Any]) -> None:
     radius = foot["radius"]
     body = calf.add_body(name=f"{name}_foot", pos=foot["position"])
     body.add_geom(
@@ -129,15 +147,21 @@ def _add_foot(spec: mujoco.MjSpec, calf: Any, name: str, foot: Mapping[str, Any]
         priority=1,
         group=1,
     )
-    body.add_site(name=name + TOUCH, type=_SPHERE, size=[1.2 * radius] * 3, group=4)
+
+
+def _add_touch(spec: mujoco.MjSpec, calf: Any, name: str, foot: Mapping[str, Any]) -> None:
+    """What feels the floor under a foot; it feels what its own body's shapes touch."""
+    body, place = calf, np.array(foot["position"])
+    for part in calf.bodies:
+        if any(geom.conaffinity for geom in part.geoms):
+            body, place = part, place - part.pos
+    body.add_site(name=name + TOUCH, type=_SPHERE, pos=place, size=[1.2 * foot["radius"]] * 3, group=4)
     _add_sensor(spec, mujoco.mjtSensor.mjSENS_TOUCH, name + TOUCH)
 
 
-def _add_trunk_shape(spec: mujoco.MjSpec, trunk: Any, size: Sequence[float]) -> None:
-    """The trunk's contact, the sensors in it, and the camera 'front' that goes along with it."""
-    half = [side / 2 for side in size]
-    trunk.add_geom(name=TRUNK, type=_BOX, size=half, rgba=SHELL, mass=0, contype=0, conaffinity=CONTACT, group=1)
-    trunk.add_site(name=TRUNK + TOUCH, type=_BOX, size=[side + 0.02 for side in half], group=4)
+def _add_senses(spec: mujoco.MjSpec, trunk: Any, size: Sequence[float]) -> None:
+    """The sensors in the trunk, and the camera 'front' that goes along with it."""
+    trunk.add_site(name=TRUNK + TOUCH, type=_BOX, size=[side / 2 + 0.02 for side in size], group=4)
     _add_sensor(spec, mujoco.mjtSensor.mjSENS_TOUCH, TRUNK + TOUCH)
     trunk.add_site(name=ACCELEROMETER, group=4)
     _add_sensor(spec, mujoco.mjtSensor.mjSENS_ACCELEROMETER, ACCELEROMETER)
@@ -176,8 +200,10 @@ def add_home(spec: mujoco.MjSpec, description: RobotDescription) -> None:
     home = [joint.home for joint in description.joints]
     model = spec.compile()
     data = mujoco.MjData(model)
-    data.qpos[7:] = home
+    data.qpos[:7] = 0, 0, 0, 1, 0, 0, 0
+    for joint in description.joints:
+        data.joint(joint.name).qpos = joint.home
     mujoco.mj_kinematics(model, data)
-    lowest = min(data.geom(f"{foot}_foot").xpos[2] for foot in description.model["feet"])
-    height = description.model["foot"]["radius"] - lowest
-    spec.add_key(name=HOME, qpos=[0, 0, height, 1, 0, 0, 0, *home], ctrl=home)
+    lowest = min(data.site(foot + TOUCH).xpos[2] for foot in description.model["feet"])
+    data.qpos[2] = description.model["foot"]["radius"] - lowest
+    spec.add_key(name=HOME, qpos=data.qpos, ctrl=home)

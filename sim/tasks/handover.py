@@ -17,14 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import mujoco
 import numpy as np
 
 from robo_rl.errors import UserError
-from robo_rl.robot import Guard, load_descriptions
+from robo_rl.robot import Described, Guard, load_descriptions
 from robo_rl.types import Obs
 from sim.models.table import GREEN, RED, add_camera, add_mark, add_part, add_wall
 from sim.poses import pose_view, turn
@@ -120,7 +119,7 @@ class Handover(TableTask):
 
 
 def make_rig(
-    description: str | Path,
+    description: Described,
     n: int,
     config: HandoverConfig,
     nthread: int = 0,
@@ -129,12 +128,13 @@ def make_rig(
     realtime: bool = False,
     servo: str = "ideal",
     randomise: str = "none",
+    cameras: Sequence[str] = (),
 ) -> SimRig:
     """The two simulated arms with the task's bodies, and a tracker that sees them; n rows. See `table_top.make_rig`."""
     robots = load_descriptions(description)
     if tuple(robot.prefix for robot in robots) != tuple(f"{arm}/" for arm in ARMS):
         raise UserError(f"robot.description={description}: task={config.name} needs two robots: {', '.join(ARMS)}")
-    return assemble(robots, n, config, nthread, guards, noise, realtime, servo, randomise)
+    return assemble(robots, n, config, nthread, guards, noise, realtime, servo, randomise, cameras)
 
 
 def _add_hull(spec: mujoco.MjSpec, arm: str, own: int, other: int) -> None:

@@ -15,13 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import mujoco
 import numpy as np
 
-from robo_rl.robot import Guard
+from robo_rl.robot import Described, Guard
 from robo_rl.types import Obs
 from sim.models.table import add_block, add_part
 from sim.poses import pose_view
@@ -106,7 +105,7 @@ class InsertPeg(TableTask):
 
 
 def make_rig(
-    description: str | Path,
+    description: Described,
     n: int,
     nthread: int = 0,
     guard: Guard | None = None,

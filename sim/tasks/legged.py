@@ -15,20 +15,21 @@ heading that is uniform in +-180 degrees.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import mujoco
 import numpy as np
 
 from robo_rl import random
+from robo_rl.cameras import Camera, cameras_of
 from robo_rl.errors import UnknownName
-from robo_rl.robot import Guard, RobotDescription
+from robo_rl.robot import Described, Guard, RobotDescription, load_description
 from robo_rl.spec import Feature, Spec
 from robo_rl.task import Task, Verdict
 from robo_rl.types import PRIVILEGED, Obs, Reason
+from sim.cameras import add_cameras, camera_sensors
 from sim.legs import USUAL, BodySensors, ImuNoise, Trunk, TrunkVelocity
 from sim.models.go2 import HOME, TRUNK, add_go2, add_ground, add_home
 from sim.randomisation import Randomiser, preset
@@ -124,13 +125,14 @@ class LeggedTask(Task):
         """Terms of the shaped reward by the names of `weights`, each (N,) in 0..1, 1 where all is well."""
 
 
-def build_model(description: RobotDescription, name: str) -> mujoco.MjModel:
-    """Compile robot and floor, with a keyframe `HOME` in which the robot stands at its home pose."""
+def build_model(description: RobotDescription, name: str, cameras: Sequence[Camera] = ()) -> mujoco.MjModel:
+    """Compile robot, floor and `cameras`, with a keyframe `HOME` in which the robot stands at its home pose."""
     spec = mujoco.MjSpec()
     spec.modelname, spec.compiler.degree = name.replace("/", "_"), False
     set_physics(spec, description.dt)
     add_ground(spec)
     add_go2(spec, description)
+    add_cameras(spec, cameras)
     add_home(spec, description)
     return spec.compile()
 
@@ -148,7 +150,7 @@ def set_physics(spec: mujoco.MjSpec, dt: float) -> None:
 
 
 def make_rig(
-    description: str | Path,
+    description: Described,
     n: int,
     config: LeggedConfig,
     nthread: int = 0,
@@ -157,18 +159,22 @@ def make_rig(
     realtime: bool = False,
     servo: str = "ideal",
     randomise: str = "none",
+    cameras: Sequence[str] = (),
 ) -> SimRig:
     """The simulated robot on its floor, with IMU and foot force sensors; n rows.
 
     Args:
         servo: "ideal", or "real": with the description's `servo_details`.
-        randomise: one of `sim.randomisation.PRESETS`.
+        randomise: one of `sim.randomisation.PRESETS`; with cameras it changes what they see, too.
+        cameras: names from the description's `cameras`.
     """
     require_batch()
-    robot, ranges = RobotDescription.load(description), preset(randomise)
+    robot, ranges = load_description(description), preset(randomise)
     details = chosen_details(robot, servo, ranges is not None)
-    world = World(build_model(robot, config.name), n, robot.dt, nthread)
+    eyes = cameras_of(robot, cameras, "task.rig.cameras")
+    world = World(build_model(robot, config.name, eyes), n, robot.dt, nthread)
     legs, sensors = SimRobot(world, robot, guard, details), BodySensors(world, robot.model["feet"], noise)
     truth = [ObjectTracker(world, [TRUNK], EXACT, PRIVILEGED), TrunkVelocity(world)]
     randomiser = None if ranges is None else Randomiser(world, ranges, [legs], [])
-    return SimRig(world, [legs], [sensors], truth, realtime, randomiser)
+    seen, looks = camera_sensors(world, eyes, randomise)
+    return SimRig(world, [legs], [sensors, *seen], [*truth, *looks], realtime, randomiser)

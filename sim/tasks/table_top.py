@@ -11,7 +11,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import mujoco
@@ -20,7 +19,7 @@ import numpy as np
 from robo_rl import random
 from robo_rl.cameras import Camera, cameras_of
 from robo_rl.errors import UnknownName
-from robo_rl.robot import Guard, RobotDescription
+from robo_rl.robot import Described, Guard, RobotDescription, load_description
 from robo_rl.spec import Spec
 from robo_rl.task import Task, Verdict
 from robo_rl.types import PRIVILEGED, Obs, Reason
@@ -166,7 +165,7 @@ def set_physics(spec: mujoco.MjSpec, dt: float) -> None:
 
 
 def make_rig(
-    description: str | Path,
+    description: Described,
     n: int,
     config: TableConfig,
     nthread: int = 0,
@@ -184,7 +183,7 @@ def make_rig(
         randomise: one of `sim.randomisation.PRESETS`; with cameras it changes what they see, too.
         cameras: names from the description's `cameras`.
     """
-    robots, guards = [RobotDescription.load(description)], None if guard is None else [guard]
+    robots, guards = [load_description(description)], None if guard is None else [guard]
     return assemble(robots, n, config, nthread, guards, noise, realtime, servo, randomise, cameras)
 
 
@@ -200,9 +199,9 @@ def assemble(
     randomise: str,
     cameras: Sequence[str] = (),
 ) -> SimRig:
-    """The simulated robots on one table, each with its guard; cameras are those of the first. See `make_rig`."""
+    """The simulated robots on one table, each with its guard. See `make_rig`."""
     require_batch()
-    ranges, eyes = preset(randomise), cameras_of(robots[0], cameras, "task.rig.cameras")
+    ranges, eyes = preset(randomise), cameras_of(robots, cameras, "task.rig.cameras")
     if servo not in SERVOS:
         raise UnknownName("task.rig.servo", servo, SERVOS)
     world = World(build_model(robots, config, eyes), n, robots[0].dt, nthread)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
-from benchmarks import kill, pacing, pipeline, rows, tick, update
+from benchmarks import cameras, kill, pacing, pipeline, reseeded, rows, simulated, tick, update
 from benchmarks.__main__ import main
 from benchmarks.command import number
+from benchmarks.peers import STRIDE
 
 
 def assert_well_formed(found: list[rows.Row], names: list[str]) -> None:
@@ -20,11 +22,52 @@ def assert_well_formed(found: list[rows.Row], names: list[str]) -> None:
 
 
 def test_pipeline():
-    found = pipeline.measure((pipeline.Size(64, 3, 1), pipeline.Size(128, 2, 1, skip=1)), workers=(1,))
-    names = [f"pipeline {task} N={n}" for task in ("insert_peg", "go2_joystick") for n in (64, 128)]
-    assert_well_formed(found, names)
-    assert [row.peer for row in found] == ["AsyncVectorEnv"] * 2 + [None] * 2
+    tasks = ("so101/insert_peg", "go2/joystick")
+    found = pipeline.measure((pipeline.Size(64, 3, 1), pipeline.Size(128, 2, 1, skip=1)), workers=(1,), tasks=tasks)
+    assert_well_formed(found, [f"pipeline {task} N={n}" for task in tasks for n in (64, 128)])
+    assert [row.peer for row in found] == ["AsyncVectorEnv"] * 4
     assert all(row.share_of_bound > 0 for row in found)
+    assert "5 physics steps of 4.00 ms" in found[-1].note and "own Gymnasium environment" in found[-1].note
+
+
+ROBOSUITE = """
+import types, numpy
+def make(name, robots, **keys):
+    print("greetings")
+    spec = -numpy.ones(7), numpy.ones(7)
+    return types.SimpleNamespace(reset=lambda: None, step=lambda action: None, action_spec=spec)
+"""
+
+
+def test_simulated_time_beside_another_interpreters_robosuite(tmp_path, monkeypatch):
+    (tmp_path / "robosuite.py").write_text(ROBOSUITE)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(simulated, "install", lambda venv: sys.executable)
+    found = simulated.measure(pipeline.Size(64, 2, 1), steps=3)
+    assert_well_formed(found, ["simulated time so101/lift"])
+    assert found[0].unit == "s/s" and found[0].peer == "robosuite Lift" and "processes" in found[0].note
+
+
+def test_simulated_time_without_robosuite(tmp_path):
+    (tmp_path / "file").touch()
+    found = simulated.measure(pipeline.Size(64, 2, 1), venv=tmp_path / "file" / "venv")
+    assert_well_formed(found, ["simulated time so101/lift"])
+    assert found[0].peer is None and "not installed" in found[0].note
+
+
+def test_a_tasks_own_environment_goes_on_with_the_seed_of_its_row():
+    one, other = reseeded.make("so101/lift"), reseeded.make("so101/lift")
+    one.reset(seed=5)
+    first, _ = one.reset()
+    second, _ = other.reset(seed=5 + STRIDE)
+    assert all((first[key] == second[key]).all() for key in first)
+    one.close(), other.close()
+
+
+def test_cameras():
+    found = cameras.measure(cameras.Budget(n=2, ticks=2, rounds=1, tasks=("ur5e/lift",)))
+    assert_well_formed(found, ["cameras ur5e/lift 84x84"])
+    assert found[0].peer == cameras.PEER and "wide, wrist" in found[0].note
 
 
 def test_update():

@@ -29,8 +29,8 @@ from tests.contract.env import EnvContract
 FRONT, WRIST = "camera/front", "camera/wrist"
 
 
-def make_env(n: int, *changes: str, cameras: str = "front,wrist", task: str = "lift") -> Any:
-    config = compose("record", [f"task=so101/{task}", f"task.rig.cameras=[{cameras}]", *changes])
+def make_env(n: int, *changes: str, cameras: str = "front,wrist", task: str = "so101/lift") -> Any:
+    config = compose("record", [f"task={task}", f"task.rig.cameras=[{cameras}]", *changes])
     return build(config.task, config.robot, n, nthread=1)
 
 
@@ -103,6 +103,26 @@ def test_a_picture_is_a_function_of_state_and_seed() -> None:
     for a, b, c in zip(pictures, course(many, 2, 3), course(used, 5, 0), strict=True):
         assert np.array_equal(a, b) and np.array_equal(a, c)
     assert not np.array_equal(pictures[0], pictures[-2])
+
+
+@pytest.mark.parametrize(("task", "cameras"), [
+    ("koch/lift", "front,side,wrist"), ("ur5e/lift", "wide,wrist"), ("so101_pair/handover", "left/wrist,right/wrist"),
+    ("go2/push_recovery", "head"),
+])  # fmt: skip
+def test_every_robot_has_cameras_that_see_its_state_and_seed(task: str, cameras: str) -> None:
+    """The same picture for the same seed in another row; another one once the robot has moved."""
+    alone, many = make_env(1, task=task, cameras=cameras), make_env(3, task=task, cameras=cameras)
+    one, three = begin(alone, 6), begin(many, 4)
+    keys = [f"camera/{name}" for name in cameras.split(",")]
+    assert keys == [key for key in one.obs if key.startswith("camera/")]
+    for key in keys:
+        assert one.obs[key][0].std() > 10 and np.array_equal(one.obs[key][0], three.obs[key][2])
+    before = one
+    for _ in range(4):
+        alone.send(one.obs["applied"] + np.float32(0.1))
+        one = alone.recv()
+    assert all(not np.array_equal(one.obs[key], before.obs[key]) for key in keys)
+    alone.close(), many.close()
 
 
 def test_a_loaded_state_shows_the_same_picture_in_another_row() -> None:
