@@ -1,4 +1,4 @@
-"""`python -m benchmarks [pipeline] [update] [tick] [cameras]`, or `pacing` / `kill` with keys; see --help."""
+"""`python -m benchmarks [pipeline] [update] ...` measures, `pacing` / `kill` / ... take keys; see --help."""
 
 from __future__ import annotations
 
@@ -13,33 +13,47 @@ from robo_rl.app.rendering import choose_backend
 from robo_rl.errors import UnknownName, UserError
 
 HELP = """python -m benchmarks                      measure everything, write build/bench.json
-python -m benchmarks pipeline|update|tick|cameras  some of it, write build/bench-<names>.json
+python -m benchmarks pipeline|simulated|update|tick|cameras  some of it, write build/bench-<names>.json
 python -m benchmarks pacing [seconds=60] [run=FOLDER]   deploy's cadence beside a bare loop's, write build/pacing.json
+python -m benchmarks wakeups [seconds=20]               wake-ups beside busy processes, write build/wakeups.json
 python -m benchmarks kill [times=20] [seed=0]           kill commands at random moments, write build/kill.json
-python -m benchmarks logging [seconds=60]               what recording costs a 500 Hz loop, write build/logging.json
-python -m benchmarks killrecorder [times=150]           kill a 500 Hz loop or its recorder, write kill_recorder.json
-python -m benchmarks killrobot [robot=so101] [times=300]  kill a robot's processes, write build/kill_robot.json
+python -m benchmarks logging [seconds=60] [cameras=2]   what recording costs a 500 Hz loop, write build/logging.json
+python -m benchmarks killrecorder [times=300]           kill a 500 Hz loop or its recorder, write kill_recorder.json
+python -m benchmarks killrobot [robot=so101] [times=300]  kill a robot's processes, write build/kill_ROBOT.json
+python -m benchmarks go2dds [seconds=120] [run=FOLDER]  the Go2 walks through DDS, write build/go2_dds.json
 python -m benchmarks hostile [ticks=1000000] [seed=0]   a hostile policy against the guard, write build/hostile.json
 python -m benchmarks longlog [gigabytes=2]              indexing a cut log of hours, write build/long_log.json
 python -m benchmarks fuzz run=FOLDER log=FILE [files=10000]  mutated logs and bundles, write build/fuzz.json
 python -m benchmarks randomwalk [episodes=1000] [task=NAME]  random actions break no task, write build/randomwalk.json
+python -m benchmarks gait [run=FOLDER] [seconds=60]     the Go2 follows commands for long, write build/gait.json
+python -m benchmarks replays [episodes=10] [task=NAME]  logs of all tasks happen again, write build/replays.json
+python -m benchmarks screenshot                         a report in a browser, write docs/report.jpg
 python -m benchmarks sysid [run=FOLDER]                 a simulation fitted to another, write benchmarks/sysid.json
-python -m benchmarks learners [hours=H] [parts=...]     learners beside each other, write benchmarks/learners.md"""
+python -m benchmarks learners [hours=H] [parts=...]     learners beside each other, write benchmarks/learners.md
+python -m benchmarks sequential [runs=2000] [pairs=100] error rates of compare=, write build/sequential.json
+python -m benchmarks ope [pool=tuning|report]           policies judged by others' logs, write benchmarks/ope.json"""
 ROOT = Path("build")
 
 
-MEASURED = ("pipeline", "update", "tick", "cameras")  # modules with a `measure`, whose rows make bench.json
+MEASURED = ("pipeline", "simulated", "update", "tick", "cameras")  # modules with a `measure`, for bench.json
 TOOLS = {  # commands with keys, by the module whose `main` they are
     "pacing": "pacing",
+    "wakeups": "wakeups",
     "kill": "kill",
     "logging": "logging_cost",
     "killrecorder": "logging_kill",
     "killrobot": "killrobot",
+    "go2dds": "go2dds",
     "hostile": "hostile",
     "longlog": "logging_size",
     "fuzz": "fuzz",
     "randomwalk": "randomwalk",
+    "gait": "gait",
+    "replays": "replays",
+    "screenshot": "screenshot",
     "sysid": "sysid",
+    "ope": "ope",
+    "sequential": "sequential",
     "learners": "learners.command",
 }
 

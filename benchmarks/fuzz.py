@@ -1,4 +1,5 @@
-"""Mutated logs and bundles: reading one ends in one line or in what is whole, never in a crash, a hang or running code.
+"""Mutated logs, pictures and bundles: reading one ends in one line or in what is whole, never in a crash, a hang or
+running code.
 
 Each file is read by a child process with a limit on time and memory, many files a child, so that whatever breaks out of
 Python shows, too. A file that would run code if it were unpickled or evaluated is among the mutations.
@@ -17,14 +18,19 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.command import number, require_used
 from benchmarks.rows import measured_on
 from robo_rl.app.runs import write_json
 from robo_rl.errors import UserError
+from robo_rl.log.images import FORMATS, encode
+from robo_rl.spec import Feature
 
 BATCH = 200  # files a child process
 SLOW = 10.0  # [s] a file may take
 MEMORY = 4 << 30  # bytes a child may allocate
+PICTURE = Feature((24, 32, 3), "uint8")
 PICKLE = b"\x80\x04cposix\nsystem\n(S'touch %s'\ntR."
 
 
@@ -58,26 +64,38 @@ def read(kind: str, path: Path) -> str:
     from robo_rl.errors import UserError
 
     try:
-        return {"log": _read_log, "bundle": _read_bundle}[kind](path)
+        return {"log": _read_log, "bundle": _read_bundle, "picture": _read_picture}[kind](path)
     except UserError as error:
         return "refused" if "\n" not in str(error) else f"several lines: {error}"
 
 
 def _read_log(path: Path) -> str:
-    from robo_rl.log.reader import read_log
+    from robo_rl.log.reader import pictures_of, read_log
     from robo_rl.log.recover import recover
 
     copy = path.with_suffix(".copy")
     copy.unlink(missing_ok=True)
     with contextlib.suppress(UserError):
         recover(path, copy)
-    return "partial" if read_log(path).truncated else "read"
+    log = read_log(path)
+    for episode in log.episodes:
+        for _, pictures in pictures_of(episode):
+            np.asarray(pictures)  # decodes all
+    return "partial" if log.truncated else "read"
 
 
 def _read_bundle(path: Path) -> str:
     from policies.bundle import load_bundle
 
     load_bundle(path)
+    return "read"
+
+
+def _read_picture(path: Path) -> str:
+    """As a reader would, of whom no checksum keeps away what a log holds."""
+    from robo_rl.log.images import Pictures
+
+    np.asarray(Pictures(PICTURE, np.zeros(1, np.int64), str(path), {0: path.read_bytes()}))
     return "read"
 
 
@@ -136,14 +154,24 @@ def log_file(data: bytes, path: Path) -> None:
     path.with_suffix(".mcap").write_bytes(data)
 
 
-def all_kinds(log: Path, bundle: Path, count: int, seed: int) -> dict[str, Counter[str]]:
-    """Outcomes by file, printed as they come: half of the mutations are logs, the rest a bundle's two files."""
+def picture_file(data: bytes, path: Path) -> None:
+    """Writes a compressed picture."""
+    path.write_bytes(data)
+
+
+def all_kinds(log: Path, bundle: Path, count: int, seed: int, folder: Path) -> dict[str, Counter[str]]:
+    """Outcomes by file, printed as they come: half of the mutations are logs, the rest a bundle's two files, and
+    pictures in two formats, made in `folder`."""
     found: dict[str, Counter[str]] = {}
-    sources = {"log": (log, log_file)}
-    sources |= {name: (bundle / name, bundle_with(bundle, name)) for name in ("policy.json", "weights.safetensors")}
-    for name, (source, prepare) in sources.items():
-        kind, share = ("log", count // 2) if name == "log" else ("bundle", count // 4)
-        found[name] = fuzz(kind, source, share, seed, prepare)
+    sources: dict[str, tuple[str, Path, Callable[[bytes, Path], None]]] = {"log": ("log", log, log_file)}
+    for name in ("policy.json", "weights.safetensors"):
+        sources[name] = ("bundle", bundle / name, bundle_with(bundle, name))
+    for name in FORMATS:
+        picture = np.random.default_rng(seed).integers(0, 255, PICTURE.shape).astype(np.uint8)
+        (folder / name).write_bytes(encode(picture, name))
+        sources[name] = ("picture", folder / name, picture_file)
+    for name, (kind, source, prepare) in sources.items():
+        found[name] = fuzz(kind, source, count // (2 if kind == "log" else 8), seed, prepare)
         print(name, dict(found[name]), flush=True)
     return found
 
@@ -156,7 +184,8 @@ def main(keys: dict[str, str], root: Path) -> int:
     if not run_folder or not log:
         raise UserError("run=, log=: fuzz needs a run folder and a log to mutate")
     bundle = Path(run_folder) / "policy"
-    found = all_kinds(Path(log), bundle if bundle.is_dir() else Path(run_folder), count, seed)
+    with tempfile.TemporaryDirectory() as folder:
+        found = all_kinds(Path(log), bundle if bundle.is_dir() else Path(run_folder), count, seed, Path(folder))
     write_json(root / "fuzz.json", {"machine": measured_on(), "files": count, **found})
     print(root / "fuzz.json")
     return 0 if all(map(good, found.values())) else 1

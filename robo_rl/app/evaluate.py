@@ -23,8 +23,11 @@ def implied(given: Mapping[str, Any]) -> dict[str, Any]:
 def main(config: DictConfig) -> None:
     """Write `out`/result.json and show it."""
     runs.require_positive(config, "episodes", "n")
-    if (config.run is None) == (config.log is None):
-        raise UserError("run=, log=: evaluate needs one of the two: a policy to run, or finished logs")
+    if config.run is None and config.log is None:
+        raise UserError("run=, log=: evaluate needs a policy to run, finished logs, or both to judge it by them")
+    if config.run is not None and config.log is not None:
+        _off_policy(config)
+        return
     if config.log is None and config.against is not None:
         raise UserError(f"against={config.against}: compares logs; it needs log=")
     result, out = _episodes(config) if config.log is None else _logs(config)
@@ -33,6 +36,17 @@ def main(config: DictConfig) -> None:
     shown += [] if config.log is None else _shown(result)
     shown = [("success", session.rate(result)), *shown, ("wall_clock_s", result["wall_clock_s"]), ("out", out)]
     session.show(f"evaluate {result['task']}", shown)
+
+
+def _off_policy(config: DictConfig) -> None:
+    if config.against is not None:
+        raise UserError(f"against={config.against}: compares logs; with run= and log= nothing is left to compare")
+    from robo_rl.app import ope
+
+    result, out = ope.evaluate(config)
+    runs.write_json(out / "result.json", result)
+    shown = [("success, not run", session.rate(result)), ("run", result["run"]), *ope.shown(result)]
+    session.show(f"evaluate {result['task']}", [*shown, ("wall_clock_s", result["wall_clock_s"]), ("out", out)])
 
 
 def _episodes(config: DictConfig) -> tuple[dict[str, Any], Any]:

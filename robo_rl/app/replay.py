@@ -5,26 +5,34 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from omegaconf import DictConfig
 
+from hardware.rig import DeviceRig
 from robo_rl.app import runs, session
+from robo_rl.app.beside import Side, render_beside
 from robo_rl.app.build import make_env
 from robo_rl.app.states import puppet_of
 from robo_rl.app.video import render
-from robo_rl.env import LogEnv
+from robo_rl.env import Env, LogEnv
 from robo_rl.errors import SpecMismatch, UserError
+from robo_rl.evaluate.aligned import ALIGN, pairs
 from robo_rl.log.difference import Difference, DifferenceToLog
 from robo_rl.log.episode import Episode
 from robo_rl.log.layout import COMMANDED, action_topic
 from robo_rl.log.policy import LogPolicy
 from robo_rl.log.reader import Log, find_logs, read_log
 from robo_rl.loop import run
+from robo_rl.policy import Policy
 from robo_rl.seeds import Seeds
 from robo_rl.spec import Spec, require_equal
+from robo_rl.tool_actions import APPLIED, SETPOINT
 from robo_rl.types import NO_SEED, Action, Step
+
+if TYPE_CHECKING:
+    from policies.bundle import Bundle
 
 
 class Listed(Seeds):
@@ -90,6 +98,7 @@ def _actions(config: DictConfig, logs: list[Log], episodes: list[Episode]) -> No
     try:
         for other in logs:
             _require_fits(other, env.obs_spec, env.act_spec, f"robot={config.robot.name} task={config.task.name}")
+        _start_there(env, episodes[0])
         out = runs.new_folder(config, "replay")
         runs.write_spec(out, env)
         difference, policy = DifferenceToLog(episodes), LogPolicy(episodes)
@@ -101,35 +110,60 @@ def _actions(config: DictConfig, logs: list[Log], episodes: list[Episode]) -> No
     _report(config, logs, episodes, difference, out, about)
 
 
+def _start_there(env: Env, episode: Episode) -> None:
+    """A physical robot ramps to where the log's robot began, not to its own home pose."""
+    rig = getattr(env, "rig", None)
+    if isinstance(rig, DeviceRig):
+        rig.start_at(episode.obs.get(SETPOINT, episode.obs[APPLIED])[0])
+
+
 def _audit(config: DictConfig, logs: list[Log], episodes: list[Episode]) -> None:
     bundle = runs.load_policy(config, "replay mode=audit")
     for log in logs:
         bundle.require(log.obs_spec, log.act_spec, f"log={log.path}")
     logged = logs[0].meta.get("use", "")
     use = config.use or (logged if logged in bundle.uses else bundle.uses[0])
-    policy, difference = bundle.policy_for(use), Difference()
+    difference = Difference()
     out = runs.new_folder(config, "replay")
     with session.progress("audit", len(episodes)) as count:
         for episode in episodes:
             env = LogEnv(episode, logs[0].obs_spec, logs[0].act_spec, logs[0].dt)
             audit = _Audit(difference, episode)
-            run(env, policy, lambda step: step.exhausted, Seeds(0, 0), (audit, count))
+            run(env, _as_logged(bundle, use, episode), lambda step: step.exhausted, Seeds(0, 0), (audit, count))
     _report(config, logs, episodes, difference, out, {"run": str(config.run), "use": use})
 
 
+def _as_logged(bundle: Bundle, use: str, episode: Episode) -> Policy:
+    """The policy; chunks that were computed in the background arrive again when they did."""
+    if "chunk_from" in episode.extra:
+        from policies.asynchronous import repeating
+
+        bundle.chunking = repeating(episode.extra)
+    return bundle.policy_for(use)
+
+
 def _states(config: DictConfig, logs: list[Log], episodes: list[Episode]) -> None:
-    """Write video.mp4 of the logged joints and objects, one episode after the other."""
+    """Write video.mp4 of the logged joints and objects, one episode after the other; with `beside=`, those of two logs
+    side by side."""
+    runs.pick(config, "align", ALIGN)
+    other = None if config.beside is None else read_log(find_logs(runs.values(config.beside), "beside")[0])
+    both = [] if other is None else pairs(episodes, _complete(config, [other], "beside"))
     env = make_env(config.task, config.robot, 1)
     try:
         puppet = puppet_of(env, logs[0], episodes[0])
+        second = puppet if other is None else puppet_of(env, other, both[0][1])
         camera = session.camera(config, env)
         out = runs.new_folder(config, "replay")
         video = out / "video.mp4"
-        render((state for episode in episodes for state in puppet.states(episode)), camera, logs[0].dt, video)
+        if other is None:
+            render((state for episode in episodes for state in puppet.states(episode)), camera, logs[0].dt, video)
+        else:
+            sides = (Side(puppet, logs[0].dt), Side(second, other.dt))
+            render_beside(both, sides, config.align, camera, video)
     finally:
         env.close()
     ticks = sum(len(episode) for episode in episodes)
-    about = {"task": config.task.name, "robot": config.robot.name, "objects": puppet.shown}
+    about = {"task": config.task.name, "robot": config.robot.name, "objects": puppet.shown, "pairs": len(both)}
     result = {"mode": "states", "ticks": ticks, "episodes": len(episodes), "video": str(video), **about}
     runs.write_json(out / "result.json", {**result, "logs": [str(log.path) for log in logs]})
     session.show("replay states", [("episodes", len(episodes)), ("ticks", ticks), ("video", video)])
@@ -151,13 +185,13 @@ class _Audit:
         self._tick += 1
 
 
-def _complete(config: DictConfig, logs: list[Log]) -> list[Episode]:
+def _complete(config: DictConfig, logs: list[Log], key: str = "log") -> list[Episode]:
     episodes = [episode for log in logs for episode in log.episodes]
     complete = [episode for episode in episodes if episode.complete]
     if not complete:
-        raise UserError(f"log={config.log}: holds no complete episode ({len(episodes)} incomplete)")
+        raise UserError(f"{key}={config[key]}: holds no complete episode ({len(episodes)} incomplete)")
     if len(complete) < len(episodes):
-        session.note(f"log={config.log}: {len(episodes) - len(complete)} incomplete episodes are left out")
+        session.note(f"{key}={config[key]}: {len(episodes) - len(complete)} incomplete episodes are left out")
     return complete
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
@@ -12,15 +12,14 @@ from typing import Any
 from omegaconf import DictConfig
 
 from robo_rl.app import runs, session
-from robo_rl.app.video import data_uri
+from robo_rl.app.browsed import browsed
 from robo_rl.errors import UserError
 from robo_rl.evaluate import curves, page
+from robo_rl.evaluate.aligned import ALIGN
 from robo_rl.evaluate.compare import compare
 from robo_rl.evaluate.gather import Source, differences, gather
 from robo_rl.evaluate.machine import describe_machine
 from robo_rl.evaluate.plots import Plot, png
-from robo_rl.log.episode import Episode
-from robo_rl.log.reader import LogStream
 
 MOST_PAIRS = 15
 CADENCE = ("rate_hz", "wake_p50_us", "wake_p99_us", "wake_max_us", "deadline_misses")
@@ -30,20 +29,22 @@ def main(config: DictConfig) -> None:
     """Write `out`/report.html, `out`/plots/*.png and `out`/result.json."""
     if config.inputs is None:
         raise UserError("inputs=: report needs run folders or logs, a list or a glob")
+    runs.pick(config, "align", ALIGN)  # a wrong one is refused before anything is read
     if config.episodes < 0:
         raise UserError(f"episodes={config.episodes}: must not be negative")
     sources = gather(runs.values(config.inputs))
     out = runs.new_folder(config, "report")
     charts = {"Learning": curves.learning_curves(sources), "Success rates": curves.success_rates(sources)}
     charts["Replay"] = [plot for source in sources for plot in curves.error_plots(_errors(source))]
-    shown = _failures_first(sources, config.episodes)
+    pairs, alone = browsed(sources, config.episodes, config.align)
+    shown = [*pairs, *alone]
     html = page.page(str(config.title), {**_sections(sources, charts), "Episodes": page.browser(shown)})
     runs.write_text(out / "report.html", html)
     every = [plot for part in charts.values() for plot in part]
     every += [plot for episode in shown for plot in episode.plots]
     pictures = _pictures(every, out / "plots") if config.png else 0
     result = {"inputs": [str(source.folder) for source in sources], "plots": len(every), "pictures": pictures}
-    result |= {"episodes": len(shown), "bytes": len(html.encode()), "machine": describe_machine()}
+    result |= {"episodes": len(alone), "pairs": len(pairs), "bytes": len(html.encode()), "machine": describe_machine()}
     runs.write_json(out / "result.json", result)
     session.show("report", [("runs", len(sources)), ("plots", len(every)), ("page", out / "report.html")])
 
@@ -142,34 +143,6 @@ def _errors(source: Source) -> dict[str, Any]:
     with suppress(OSError, ValueError):
         return dict(json.loads((source.folder / "errors.json").read_text()))
     return {}
-
-
-def _failures_first(sources: list[Source], most: int) -> list[page.Shown]:
-    """Episodes for the browser."""
-    if not most:
-        return []
-    found = [item for source in sources for item in _episodes(source, most)]
-    return [shown for _, shown in sorted(found, key=lambda item: item[0])][:most]
-
-
-def _episodes(source: Source, most: int) -> Iterator[tuple[bool, page.Shown]]:
-    """Whether it succeeded, and the episode; the video shows row 0, episode after episode."""
-    wanted = sorted(source.rows, key=lambda row: row["success"] is not False)[:most]
-    seeds, video = {row["seed"] for row in wanted}, data_uri(source.video) if source.video else ""
-    for path in source.logs:
-        with LogStream(path) as log:
-            dt, start = float(log.meta["dt"]), 0.0
-            for episode in log:
-                if episode.complete and episode.seed in seeds:
-                    filmed = video if episode.row == 0 else ""
-                    yield episode.succeeded, _shown(source, episode, dt, start, filmed)
-                start += len(episode) * dt
-
-
-def _shown(source: Source, episode: Episode, dt: float, start: float, video: str) -> page.Shown:
-    outcome = "success" if episode.succeeded else "no success"
-    name = f"{source.name}: seed {episode.seed}, {outcome}"
-    return page.Shown(name, curves.episode_plots(episode, dt), (len(episode) - 1) * dt, start, video)
 
 
 def _pictures(plots: Sequence[Plot], folder: Path) -> int:

@@ -18,11 +18,13 @@ from rich.table import Table
 from robo_rl.app import runs
 from robo_rl.app.build import make_camera, scenario
 from robo_rl.app.pacing import deadline_of
+from robo_rl.app.stop_key import watch_stop_key
 from robo_rl.app.video import Film
 from robo_rl.clock import Deadline
 from robo_rl.env import Env, RigEnv
 from robo_rl.errors import UserError
 from robo_rl.evaluate.outcomes import Outcomes
+from robo_rl.log.images import FORMATS
 from robo_rl.log.recorder import Recorder
 from robo_rl.loop import Observer, run
 from robo_rl.policy import Policy
@@ -50,6 +52,7 @@ def rollout(
         recorder(config, env, policy, out, name, **meta) as record,
     ):
         films = () if film is None else (film,)
+        watch_stop_key(env, note)
         watching = (*record, outcomes, count, *films, *observers)
         run(env, policy, lambda step: until(step) or interrupted(), seeds, watching)
         rest(env)
@@ -58,6 +61,9 @@ def rollout(
     if film is not None:
         assert out is not None
         _develop(film, config, env, out / "video.mp4")
+    outcomes.lost = next((one.losses for one in record), {})
+    if pictures := sum(outcomes.lost.get("pictures", {}).values()):
+        note(f"{pictures} pictures not recorded: they came faster than they could be written; try images=jpeg")
     return outcomes
 
 
@@ -90,7 +96,7 @@ def interruption() -> Iterator[Callable[[], bool]]:
 @contextmanager
 def recorder(
     config: DictConfig, env: Env, policy: Policy, out: Path | None, name: str, **meta: Any
-) -> Iterator[tuple[Observer, ...]]:
+) -> Iterator[tuple[Recorder, ...]]:
     """An observer that logs to `out`/log; none where `out` is None. What is paced in real time does not wait for it."""
     if out is None:
         yield ()
@@ -99,9 +105,10 @@ def recorder(
     about = {"name": name, "config": OmegaConf.to_container(config), **scenario(config), **runs.weights(meta), **meta}
     messages = None if rig is None else lambda: rig.messages
     deadline = deadline_of(env)
-    paced: dict[str, Any] = {} if deadline is None else {"realtime": env.n, "timing": lambda: wake_up(deadline)}
+    options: dict[str, Any] = {} if deadline is None else {"realtime": env.n, "timing": lambda: wake_up(deadline)}
+    options["images"] = config.get("images", FORMATS[0])
     specs = (env.obs_spec, env.act_spec, policy.extra_spec)
-    with Recorder(out / "log", *specs, about, env.dt, messages=messages, report=note, **paced) as record:
+    with Recorder(out / "log", *specs, about, env.dt, messages=messages, report=note, **options) as record:
         yield (record,)
 
 

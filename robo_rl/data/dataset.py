@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from robo_rl.data.excluded import excluded
 from robo_rl.errors import CorruptFile, SpecMismatch, UserError
 from robo_rl.log.episode import Episode
 from robo_rl.log.header import Specs, fingerprint
@@ -99,7 +100,7 @@ def _collect(logs: list[Log], what: str) -> Dataset:
     first = logs[0]
     for log in logs[1:]:
         _require_same(first, log, what)
-    recorded = [episode for log in logs for episode in log.episodes]
+    recorded = [episode for log in logs for episode in _kept(log)]
     episodes = [episode for episode in recorded if episode.complete]
     if not episodes:
         raise UserError(f"{what}: holds no complete episode ({len(recorded)} incomplete)")
@@ -112,6 +113,11 @@ def _collect(logs: list[Log], what: str) -> Dataset:
     }
     specs = (first.obs_spec, first.act_spec)
     return Dataset(episodes, *specs, numbers, Spec(extra), first.dt, first.meta, incomplete)
+
+
+def _kept(log: Log) -> Iterator[Episode]:
+    left_out = excluded(log.path)
+    return (episode for number, episode in enumerate(log.episodes) if number not in left_out)
 
 
 def _require_same(first: Log, log: Log, what: str) -> None:

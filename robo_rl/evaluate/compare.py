@@ -12,7 +12,7 @@ from scipy import stats
 from robo_rl.evaluate.statistics import Difference, paired_difference, wilson
 
 Rows = Sequence[dict[str, Any]]
-NUMBERS = ("length", "return", "time_to_success_s", "smoothness", "guarded_share")
+NUMBERS = ("length", "return", "time_to_success_s", "smoothness", "guarded_share", "intervention_share", "energy_j")
 
 
 def unpaired_difference(first: np.ndarray, second: np.ndarray, confidence: float = 0.95) -> Difference:

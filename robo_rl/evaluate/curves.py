@@ -72,15 +72,16 @@ def success_rates(sources: Sequence[Source]) -> list[Plot]:
 def episode_plots(episode: Episode, dt: float) -> list[Plot]:
     """One plot a signal: observations, actions (commanded, accepted, base), reward; all over the episode's time."""
     time = (np.arange(len(episode)) * dt).tolist()
-    signals: dict[str, np.ndarray] = {f"obs/{key}": value for key, value in episode.obs.items()}
-    signals |= {"action/commanded": episode.action, "action/applied": episode.applied}
-    signals |= {f"action/{key}": value for key, value in episode.extra.items()} | {"reward": episode.reward}
-    drawn = {name: value.reshape(len(episode), -1) for name, value in signals.items() if value.dtype.kind in "fiub"}
-    return [
-        Plot(name, "time [s]", name, _elements(value, time))
-        for name, value in drawn.items()
-        if 0 < value.shape[1] <= 4 * MOST_ELEMENTS
-    ]
+    return [Plot(name, "time [s]", name, _elements(value, time)) for name, value in signals(episode).items()]
+
+
+def signals(episode: Episode) -> dict[str, np.ndarray]:
+    """What can be drawn of an episode, (T, elements) each; pictures cannot."""
+    found: dict[str, np.ndarray] = {f"obs/{key}": value for key, value in episode.obs.items() if len(value.shape) < 3}
+    found |= {"action/commanded": episode.action, "action/applied": episode.applied}
+    found |= {f"action/{key}": value for key, value in episode.extra.items()} | {"reward": episode.reward}
+    flat = {name: value.reshape(len(episode), -1) for name, value in found.items() if value.dtype.kind in "fiub"}
+    return {name: value for name, value in flat.items() if 0 < value.shape[1] <= 4 * MOST_ELEMENTS}
 
 
 def _elements(value: np.ndarray, time: list[float]) -> list[Line]:

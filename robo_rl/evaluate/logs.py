@@ -85,6 +85,9 @@ def _means(rows: Sequence[dict[str, Any]]) -> dict[str, float | None]:
         "time_to_success_s": _over(rows, "time_to_success_s", np.median),
         "smoothness": _over(rows, "smoothness", np.mean),
         "guarded_share": _over(rows, "guarded_share", np.mean),
+        "intervention_share": _over(rows, "intervention_share", np.mean),
+        "interventions_per_minute": _over(rows, "interventions_per_minute", np.mean),
+        "energy_j": _over(rows, "energy_j", np.mean),
     }
 
 

@@ -7,8 +7,18 @@ function shown() {
   return episodes[Number(choice.value)];
 }
 
-function videoOf(episode) {
-  return videos.find((video) => video.dataset.video === episode.dataset.video);
+// The videos of an episode, each with the moment at which the plots' time begins.
+function viewsOf(episode) {
+  return episode.dataset.views.split(" ").filter(Boolean).map((view) => {
+    const [index, start] = view.split(":").map(Number);
+    return { video: videos[index], start };
+  });
+}
+
+function seek(episode, share) {
+  for (const { video, start } of viewsOf(episode)) {
+    if (video.paused) video.currentTime = Math.max(0, start + share * Number(episode.dataset.seconds));
+  }
 }
 
 // One cursor in every plot of the episode; share is the part of its time that has passed.
@@ -36,28 +46,40 @@ function point(event) {
   const x = ((event.clientX - box.left) / box.width) * AXES.width;
   const share = Math.min(1, Math.max(0, (x - AXES.left) / (AXES.right - AXES.left)));
   place(episode, share);
-  const video = videoOf(episode);
-  if (video !== undefined && video.paused) {
-    video.currentTime = Number(episode.dataset.start) + share * Number(episode.dataset.seconds);
-  }
+  seek(episode, share);
 }
 
 function follow(event) {
   const episode = shown();
-  const passed = (event.target.currentTime - Number(episode.dataset.start)) / Number(episode.dataset.seconds);
-  if (videoOf(episode) === event.target && passed >= 0 && passed <= 1) place(episode, passed);
+  const view = viewsOf(episode).find(({ video }) => video === event.target);
+  if (view === undefined) return;
+  const passed = (event.target.currentTime - view.start) / Number(episode.dataset.seconds);
+  if (passed >= 0 && passed <= 1) place(episode, passed);
+}
+
+// Videos that are shown together play together.
+function together(event) {
+  for (const { video } of viewsOf(shown())) {
+    if (video === event.target) continue;
+    if (event.type === "play") video.play().catch(() => {});
+    else if (!event.target.ended) video.pause();
+  }
 }
 
 function choose() {
+  const views = viewsOf(shown());
   episodes.forEach((episode) => { episode.hidden = episode !== shown(); });
-  videos.forEach((video) => { video.pause(); video.hidden = video !== videoOf(shown()); });
-  const video = videoOf(shown());
-  if (video !== undefined) video.currentTime = Number(shown().dataset.start);
+  videos.forEach((video) => { video.pause(); video.hidden = !views.some((view) => view.video === video); });
+  seek(shown(), 0);
 }
 
 if (choice !== null) {
   choice.addEventListener("change", choose);
   document.addEventListener("pointermove", point);
-  videos.forEach((video) => video.addEventListener("timeupdate", follow));
+  videos.forEach((video) => {
+    video.addEventListener("timeupdate", follow);
+    video.addEventListener("play", together);
+    video.addEventListener("pause", together);
+  });
   choose();
 }

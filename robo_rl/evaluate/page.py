@@ -59,29 +59,36 @@ def plots(found: Sequence[Plot]) -> str:
 
 
 @dataclass(frozen=True)
+class View:
+    """A video, as a data URI, and where in it the plots' axis of time begins [s]."""
+
+    video: str
+    start: float = 0.0
+
+
+@dataclass(frozen=True)
 class Shown:
-    """An episode of the browser. `start` is where it begins in its video [s]; `video` a data URI, "" for none."""
+    """An episode of the browser, or two side by side; `seconds` is how long the plots' axis of time is."""
 
     name: str
     plots: Sequence[Plot]
     seconds: float
-    start: float = 0.0
-    video: str = ""
+    views: Sequence[View] = ()
 
 
 def browser(episodes: Sequence[Shown]) -> str:
-    """Episodes to choose from, one shown at a time, with one cursor in all its plots and in its video."""
+    """Episodes to choose from, one shown at a time, with one cursor in all its plots and in its videos."""
     if not episodes:
         return ""
-    videos = list(dict.fromkeys(episode.video for episode in episodes if episode.video))  # each once
+    videos = list(dict.fromkeys(view.video for episode in episodes for view in episode.views))  # each once
     options = "".join(f'<option value="{i}">{escape(episode.name)}</option>' for i, episode in enumerate(episodes))
     players = "".join(f'<video data-video="{i}" src="{v}" muted playsinline controls hidden></video>'
                       for i, v in enumerate(videos))  # fmt: skip
     shown = "".join(_episode(episode, videos) for episode in episodes)
-    return f'<label>Episode <select id="episode">{options}</select></label>{players}{shown}'
+    return f'<label>Episode <select id="episode">{options}</select></label><div class="videos">{players}</div>{shown}'
 
 
 def _episode(episode: Shown, videos: list[str]) -> str:
-    data = f'data-seconds="{episode.seconds:.4f}" data-start="{episode.start:.4f}"'
-    data += f' data-video="{videos.index(episode.video)}"' if episode.video else ""
+    views = " ".join(f"{videos.index(view.video)}:{view.start:.4f}" for view in episode.views)
+    data = f'data-seconds="{episode.seconds:.4f}" data-views="{views}"'
     return f'<div class="episode" {data} hidden>{plots(episode.plots)}</div>'

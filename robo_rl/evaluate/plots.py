@@ -30,19 +30,20 @@ class Line:
 
 @dataclass(frozen=True)
 class Plot:
-    """Some curves on one pair of axes; `y_range` fixes the vertical one."""
+    """Some curves on one pair of axes; `x_range` and `y_range` fix them."""
 
     title: str
     x_label: str
     y_label: str
     lines: Sequence[Line]
     y_range: tuple[float, float] | None = None
+    x_range: tuple[float, float] | None = None
 
     def ranges(self) -> tuple[tuple[float, float], tuple[float, float]]:
         """(least, largest) of both axes over everything finite, never empty."""
         xs = [value for line in self.lines for value in line.x]
         ys = [v for line in self.lines for part in (line.y, line.low, line.high) if part is not None for v in part]
-        return _range(xs), self.y_range or _range(ys)
+        return self.x_range or _range(xs), self.y_range or _range(ys)
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:

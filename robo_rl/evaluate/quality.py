@@ -11,11 +11,12 @@ from robo_rl.log.episode import Episode
 from robo_rl.log.header import Specs
 from robo_rl.types import Reason, Success
 
-POSITION = "joint_position"
+POSITION, VELOCITY, TORQUE = "joint_position", "joint_velocity", "joint_torque"
+INTERVENTION = "intervention"  # extra of an action: 1 where a person acts
 
 
 def row(episode: Episode, dt: float) -> dict[str, Any]:
-    """An episode's line in `result.json`; `smoothness` is None where nothing moved."""
+    """An episode's line in `result.json`; what the log cannot tell is None, `smoothness` where nothing moved."""
     label = Success(int(episode.success[-1]))
     success = None if label is Success.UNKNOWN else label is Success.YES
     return {
@@ -27,6 +28,8 @@ def row(episode: Episode, dt: float) -> dict[str, Any]:
         "time_to_success_s": (len(episode) - 1) * dt if success else None,
         "smoothness": smoothness(episode.applied[1:], dt),
         "guarded_share": guarded_share(episode),
+        **interventions(episode, dt),
+        "energy_j": energy(episode, dt),
     }
 
 
@@ -52,6 +55,31 @@ def guarded_share(episode: Episode, tolerance: float = 1e-6) -> float:
         return 0.0
     differs = np.abs(episode.applied[1:] - episode.action[:-1]) > tolerance
     return float(differs.reshape(len(differs), -1).any(1).mean())
+
+
+def interventions(episode: Episode, dt: float) -> dict[str, Any]:
+    """How often a person took over, in all and a minute, and the share of ticks; None where nobody could."""
+    if INTERVENTION not in episode.extra:
+        return {"interventions": None, "intervention_share": None, "interventions_per_minute": None}
+    acting = episode.extra[INTERVENTION][:-1].reshape(len(episode) - 1, -1).max(1, initial=0.0) > 0.5
+    begun = int((np.diff(acting.astype(np.int8), prepend=0) == 1).sum())
+    minutes = len(acting) * dt / 60
+    return {
+        "interventions": begun,
+        "intervention_share": float(acting.mean()) if len(acting) else 0.0,
+        "interventions_per_minute": begun / minutes if minutes else 0.0,
+    }
+
+
+def energy(episode: Episode, dt: float) -> float | None:
+    """Mechanical work of the joints, driving and braking alike [J]: the integral of |torque * speed|.
+
+    None where the log has no `joint_torque`.
+    """
+    torque, speed = (episode.obs.get(key) for key in (TORQUE, VELOCITY))
+    if torque is None or speed is None or torque.shape != speed.shape:
+        return None
+    return float(np.abs(torque[1:].astype(np.float64) * speed[1:]).sum() * dt)
 
 
 class Tracking:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mcap.reader import SeekingReader
@@ -12,7 +13,9 @@ from mcap.records import ChunkIndex
 
 from robo_rl.errors import UserError
 from robo_rl.log.episode import Episode
+from robo_rl.log.images import Pictures
 from robo_rl.log.reader import LogStream, readable
+from robo_rl.log.schema import IMAGE
 
 NANO = 1_000_000_000
 BEGUN = "episode started"
@@ -48,6 +51,8 @@ class LogIndex:
             raise UserError(f"log={self.path}: has no index; make one with: robo-rl recover log=...")
         self._chunks = sorted(summary.chunk_indexes, key=lambda chunk: chunk.message_start_time)
         self._events = {number for number, channel in summary.channels.items() if channel.topic == "events"}
+        kinds = {number: schema.name for number, schema in summary.schemas.items()}
+        self._pictures = [n for n, channel in summary.channels.items() if kinds.get(channel.schema_id) == IMAGE]
 
     @property
     def times(self) -> tuple[float, float]:
@@ -79,8 +84,15 @@ class LogIndex:
     def _read(self, start: float, stop: float) -> Iterator[Episode]:
         first, last = start * NANO - 1000, stop * NANO + 1000  # a float of Unix time is good for 0.2 us
         wanted = [c for c in self._chunks if c.message_end_time >= first and c.message_start_time <= last]
-        with LogStream(self.path, _places(wanted)) as log:
+        with LogStream(self.path, _places([*self._shown_at(first), *wanted])) as log:
             yield from log
+
+    def _shown_at(self, time: float) -> list[ChunkIndex]:
+        """The chunks that end before a time [ns] and hold the pictures that are still shown then."""
+        before = [chunk for chunk in self._chunks if chunk.message_end_time < time]
+        holding = [[c for c in before if number in c.message_index_offsets] for number in self._pictures]
+        newest = {chunks[-1].chunk_start_offset: chunks[-1] for chunks in holding if chunks}
+        return list(newest.values())
 
 
 def _places(chunks: Sequence[ChunkIndex]) -> list[int]:
@@ -91,5 +103,9 @@ def within(episode: Episode, start: float, stop: float) -> Episode:
     """The ticks of an episode with start <= log time <= stop [s]."""
     at = slice(*np.searchsorted(episode.time, [start, np.nextafter(stop, np.inf)]))
     arrays = {name: getattr(episode, name)[at] for name in _TIMED}
-    maps = {name: {k: v[at] for k, v in getattr(episode, name).items()} for name in ("obs", "extra", "stamp")}
+    maps = {name: {k: _part(v, at) for k, v in getattr(episode, name).items()} for name in ("obs", "extra", "stamp")}
     return replace(episode, **arrays, **maps)
+
+
+def _part(value: Any, at: slice) -> Any:
+    return value.part(at) if isinstance(value, Pictures) else value[at]

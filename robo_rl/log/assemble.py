@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from robo_rl.log.columns import SignalColumn, steps
 from robo_rl.log.episode import Episode
 from robo_rl.log.header import Specs
-from robo_rl.log.layout import APPLIED, COMMANDED, action_topic, signals
+from robo_rl.log.images import Album
+from robo_rl.log.layout import APPLIED, COMMANDED, action_topic, capture_topic, obs_topic, signals
 from robo_rl.log.records import Messages
 from robo_rl.types import Kind
 
@@ -60,11 +61,12 @@ class Assembler:
     """Cuts a stream of ticks into episodes: each begins with FIRST and goes up to LAST, or to where it breaks off.
 
     Args:
+        album: of the pictures that the episodes show.
         anywhere: the stream is a part of a log, and its first episode may begin in its middle.
     """
 
-    def __init__(self, specs: Specs, meta: Mapping[str, Any], anywhere: bool = False) -> None:
-        self._specs, self._meta, self._anywhere = specs, meta, anywhere
+    def __init__(self, specs: Specs, meta: Mapping[str, Any], album: Album, anywhere: bool = False) -> None:
+        self._specs, self._meta, self._album, self._anywhere = specs, meta, album, anywhere
         self._open: list[Columns] = []
         self._tick = -1
 
@@ -94,9 +96,11 @@ class Assembler:
 
     def _episode(self, ticks: Columns) -> Episode:
         fields = {name: ticks[name] for name in ("reward", "discount", "kind", "success", "reason", "time")}
-        captured = {key: ticks[f"obs/{key} stamp"] for key in self._specs.obs}
+        taken = self._album.features
+        topics = {key: capture_topic(key) if key in taken else obs_topic(key) for key in self._specs.obs}
+        captured = {key: ticks[f"{topic} stamp"] for key, topic in topics.items()}
         return Episode(
-            obs={key: ticks[f"obs/{key}"] for key in self._specs.obs},
+            obs={key: self._observed(key, ticks[topic]) for key, topic in topics.items()},
             action=ticks[COMMANDED],
             extra={key: ticks[action_topic(key)] for key in self._specs.extra},
             applied=ticks[APPLIED],
@@ -106,3 +110,9 @@ class Assembler:
             meta=self._meta,
             **fields,
         )
+
+    def _observed(self, key: str, values: np.ndarray) -> np.ndarray:
+        """An observation's values; pictures, which look like an array, where the ticks only name them."""
+        if key not in self._album.features:
+            return values
+        return cast(np.ndarray, self._album.pictures(key, values[:, 0]))

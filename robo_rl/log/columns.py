@@ -12,36 +12,41 @@ from robo_rl.spec import Feature
 
 STEP_DTYPES = {"reward": "f4", "discount": "f4", "kind": "u1", "success": "i1", "reason": "u1", "seed": "i8"}
 STEP_DTYPES |= {"tick": "u8"}
-_STEP = step()
 
 
-def fixed(payloads: np.ndarray, channel: Channel) -> dict[str, np.ndarray] | None:
-    """The fields of payloads (K, L) by the channel's template, (K, *shape) each; None where they do not follow it."""
-    template = np.frombuffer(channel.payload, np.uint8)
-    if payloads.shape[1] != len(template):
-        return None
-    constant = np.ones(len(template), bool)
-    for dtype, offset in channel.fields.values():
-        constant[offset : offset + dtype.itemsize] = False
-    if not (payloads[:, constant] == template[constant]).all():
-        return None
-    return {name: _field(payloads, dtype, offset) for name, (dtype, offset) in channel.fields.items()}
+class Fixed:
+    """Decodes payloads that follow a channel's template."""
+
+    def __init__(self, channel: Channel) -> None:
+        template = np.frombuffer(channel.payload, np.uint8)
+        constant = np.ones(len(template), bool)
+        for dtype, offset in channel.fields.values():
+            constant[offset : offset + dtype.itemsize] = False
+        self._length, self._fields = len(template), channel.fields
+        self._at = np.flatnonzero(constant)
+        self._expected = template[self._at]
+
+    def __call__(self, payloads: np.ndarray) -> dict[str, np.ndarray] | None:
+        """The fields of payloads (K, L), (K, *shape) each; None where they do not follow the template."""
+        if payloads.shape[1] != self._length or not (payloads[:, self._at] == self._expected).all():
+            return None
+        return {name: _field(payloads, dtype, offset) for name, (dtype, offset) in self._fields.items()}
 
 
 def _field(payloads: np.ndarray, dtype: np.dtype, offset: int) -> np.ndarray:
-    part = np.ascontiguousarray(payloads[:, offset : offset + dtype.itemsize])
-    return np.frombuffer(part.tobytes(), dtype.base).reshape(len(payloads), *dtype.shape)
+    part = payloads[:, offset : offset + dtype.itemsize].tobytes()
+    return np.frombuffer(part, dtype.base).reshape(len(payloads), *dtype.shape)
 
 
 class SignalColumn:
     """Decodes the messages of a `robo_rl.Signal` channel."""
 
     def __init__(self, topic: str, feature: Feature) -> None:
-        self._feature, self._channel = feature, signal(topic, feature)
+        self._feature, self._fixed = feature, Fixed(signal(topic, feature))
 
     def __call__(self, payloads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Values (K, *shape) in the feature's dtype and stamps (K,)."""
-        found = fixed(payloads, self._channel)
+        found = self._fixed(payloads)
         if found is not None:
             return found["value"].astype(self._feature.dtype), found["stamp"]
         return self._one_by_one(payloads)
@@ -61,9 +66,12 @@ class SignalColumn:
         return flat.reshape(len(payloads), *self._feature.shape).astype(self._feature.dtype), stamps
 
 
+_STEP = Fixed(step())
+
+
 def steps(payloads: np.ndarray) -> dict[str, np.ndarray]:
     """Columns (K,) of `robo_rl.Step` messages."""
-    found = fixed(payloads, _STEP)
+    found = _STEP(payloads)
     if found is not None and all((found[name] < 128).all() for name in ("kind", "success", "reason")):
         zigzag = found["success"]
         found["success"] = (zigzag >> 1).astype(np.int8) ^ -(zigzag & 1).astype(np.int8)

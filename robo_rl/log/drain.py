@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from robo_rl.log.header import Specs, attachments
-from robo_rl.log.layout import Layout
+from robo_rl.log.images import encode, format_of
+from robo_rl.log.layout import Layout, obs_topic
 from robo_rl.log.mcap_file import McapFile, Text
+from robo_rl.log.picture_ring import PictureRing, Waiting
 from robo_rl.log.ring import TickRing
+from robo_rl.log.schema import image
 from robo_rl.spec import Feature, Spec
 
 FLUSH = 0.1  # [s], age at which ticks go to the operating system: what a killed process loses
@@ -32,6 +35,8 @@ class Recording:
     rows: tuple[int, ...]
     n: int
     chunk: int  # bytes of a row's chunk before compression
+    images: str = "png"  # format of the pictures
+    backlog: int = 0  # bytes of pictures that may wait; a few a row always may
 
     @property
     def layout(self) -> Layout:
@@ -42,7 +47,8 @@ class Recording:
 
     def to_json(self) -> dict[str, Any]:
         specs = {name: getattr(self.specs, name).to_json() for name in Specs._fields}
-        plain = {name: getattr(self, name) for name in ("name", "timing", "meta", "rows", "n", "chunk")}
+        names = ("name", "timing", "meta", "rows", "n", "chunk", "images", "backlog")
+        plain = {name: getattr(self, name) for name in names}
         return {"folder": str(self.folder), "specs": specs, **plain}
 
     @classmethod
@@ -54,10 +60,14 @@ class Recording:
 
 
 class Drain:
-    """Empties a ring into one file a row. An error stops it for good and goes into the ring, where control sees it."""
+    """Empties the rings into one file a row. An error stops it for good and goes into the ring, where control sees it.
 
-    def __init__(self, ring: TickRing, recording: Recording) -> None:
-        self._ring, self._recording, self._layout = ring, recording, ring.layout
+    Ticks go first: pictures are compressed in the time between two flushes, and those that are not wait.
+    """
+
+    def __init__(self, ring: TickRing, pictures: PictureRing, recording: Recording) -> None:
+        self._ring, self._pictures, self._recording, self._layout = ring, pictures, recording, ring.layout
+        self._picture_channels = {key: self._layout.channel_id(obs_topic(key)) for key in self._layout.pictures}
         self._longest = max(1, recording.chunk // self._layout.template.size)
         self._files: dict[int, McapFile] = {}
         self.error: Exception | None = None
@@ -66,7 +76,7 @@ class Drain:
         """Empty the ring every `FLUSH` seconds until `wait(seconds)` says that nothing more comes; finish the files."""
         ended = False
         while not ended and self.error is None:
-            ended = wait(FLUSH)
+            ended = wait(0.0 if self._pictures.waiting else FLUSH)
             self._guarded(self._pass)
         self._guarded(self._finish)
 
@@ -92,7 +102,25 @@ class Drain:
                     self._file(row).add(records, times, said)
         for index, said in texts.items():
             self._file(self._recording.rows[index]).add(*self._nothing(), said)
+        self._add_pictures(time.monotonic() + FLUSH)
         self._sync()
+
+    def _add_pictures(self, until: float) -> None:
+        """Compress and write what waits, oldest first, until a moment [s], monotonic."""
+        found: dict[int, list[Text]] = {}
+        while (waiting := self._pictures.oldest()) is not None:
+            found.setdefault(waiting.row, []).append(self._picture(waiting))
+            self._pictures.release(waiting)
+            if time.monotonic() > until:
+                break
+        for index, pictures in found.items():
+            self._file(self._recording.rows[index]).add_pictures(pictures)
+
+    def _picture(self, waiting: Waiting) -> Text:
+        kind = format_of(self._layout.pictures[waiting.key], self._recording.images)
+        data = encode(waiting.picture, kind)
+        payload = image(waiting.stamp, waiting.time, data, kind, waiting.key.rpartition("/")[2])
+        return self._picture_channels[waiting.key], waiting.time, payload
 
     def _nothing(self) -> tuple[Any, Any]:
         return self._ring.bytes[:0, 0], self._ring.time[:0]
@@ -112,6 +140,8 @@ class Drain:
         return self._files[row]
 
     def _finish(self) -> None:
+        while self._pictures.waiting:
+            self._add_pictures(time.monotonic() + FLUSH)
         for file in self._files.values():
             file.finish()
             file.close()

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from robo_rl.log.schema import JOINTS, LOG, SIGNAL, STEP
+from robo_rl.log.images import is_picture
+from robo_rl.log.schema import IMAGE, JOINTS, LOG, SIGNAL, STEP
 from robo_rl.spec import Feature, Spec
 
 OPCODE_MESSAGE = 5
@@ -22,6 +23,7 @@ HEAD = struct.Struct("<BQHIQQ")  # opcode, length, channel, sequence, log time, 
 _AFTER_LENGTH = HEAD.size - 9
 COMMANDED, APPLIED, BASE = "action/commanded", "action/applied", "action/base"
 TEXT_TOPICS = ("safety", "events")
+SHOWN = Feature((1,), "int64", unit="ns")  # log time of the message that holds a tick's picture
 _F64, _VARINT, _BYTES = 1, 0, 2  # protobuf wire types
 
 
@@ -132,9 +134,29 @@ def action_topic(key: str) -> str:
     return topic
 
 
+def obs_topic(key: str) -> str:
+    return f"obs/{key}"
+
+
+def capture_topic(key: str) -> str:
+    """Topic that says which picture of a key a tick saw."""
+    return f"capture/{key}"
+
+
+def pictures(obs_spec: Spec) -> dict[str, Feature]:
+    """The observations that are logged as pictures."""
+    return {key: feature for key, feature in obs_spec.items() if is_picture(feature)}
+
+
 def signals(obs_spec: Spec, act_spec: Feature, extra_spec: Spec) -> dict[str, Feature]:
-    """Topic -> feature of every array that is logged, in the order of the channels."""
-    topics = {f"obs/{key}": feature for key, feature in obs_spec.items()}
+    """Topic -> feature of every array that is logged every tick, in the order of the channels.
+
+    A picture is a message of its own; the tick says which one it saw, and when that was captured.
+    """
+    topics = {
+        capture_topic(key) if is_picture(feature) else obs_topic(key): SHOWN if is_picture(feature) else feature
+        for key, feature in obs_spec.items()
+    }
     topics |= {COMMANDED: act_spec, APPLIED: act_spec}
     return topics | {action_topic(key): feature for key, feature in extra_spec.items()}
 
@@ -152,9 +174,10 @@ class Layout:
     """The records of one tick of one row.
 
     Attributes:
-        channels: all channels; channel i has the MCAP id i + 1. The text channels come last and have no tick record.
+        channels: all channels; channel i has the MCAP id i + 1. Texts and pictures come last and have no tick record.
         ticked: how many of them have a record every tick.
-        obs, extra: keys of the observations and of the action's extras.
+        obs, extra: keys of the observations, without pictures, and of the action's extras.
+        pictures: key -> feature.
         template: (B,) uint8, the constant bytes.
         dtype: structured dtype over B bytes; its fields are "topic:field", and "topic" for a record's head.
         offsets: (ticked,) offset of each record.
@@ -162,8 +185,11 @@ class Layout:
 
     def __init__(self, obs_spec: Spec, act_spec: Feature, extra_spec: Spec, timing: Sequence[str]) -> None:
         ticked = _channels(obs_spec, act_spec, extra_spec, timing)
-        self.ticked, self.obs, self.extra = len(ticked), tuple(obs_spec), tuple(extra_spec)
+        self.pictures = pictures(obs_spec)
+        self.ticked, self.extra = len(ticked), tuple(extra_spec)
+        self.obs = tuple(key for key in obs_spec if key not in self.pictures)
         self.channels = [*ticked, *(Channel(topic, LOG) for topic in TEXT_TOPICS)]
+        self.channels += [Channel(obs_topic(key), IMAGE) for key in self.pictures]
         head = np.dtype([("sequence", "<u4"), ("log", "<u8"), ("publish", "<u8")])
         data, fields, offsets = b"", {}, []
         for index, channel in enumerate(ticked):

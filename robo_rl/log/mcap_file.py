@@ -38,7 +38,6 @@ from robo_rl.log.schema import SCHEMAS, descriptor_set
 MAGIC = b"\x89MCAP0\r\n"
 JSON = "application/json"
 _CHUNK = struct.Struct("<BQQQQI")  # opcode, length, start and end time, uncompressed size and CRC
-_INDEX = struct.Struct("<BQHI")  # opcode, length, channel, bytes of entries
 
 Text = tuple[int, int, bytes]
 """Channel id, log time [ns], payload."""
@@ -48,6 +47,46 @@ def _record(record: McapRecord) -> bytes:
     builder = RecordBuilder()
     record.write(builder)
     return builder.end()
+
+
+class MessageIndex:
+    """Where the messages of a chunk are: the records that follow it.
+
+    Attributes:
+        counts: channel -> messages.
+        places: channel -> offset of its record in `data`.
+        times: first and last log time [ns].
+    """
+
+    def __init__(self) -> None:
+        self.counts: dict[int, int] = {}
+        self.places: dict[int, int] = {}
+        self._parts: list[bytes] = []
+        self._size, self.times = 0, (np.iinfo(np.int64).max, 0)
+
+    @property
+    def data(self) -> bytes:
+        return b"".join(self._parts)
+
+    def add(self, channels: Sequence[int], times: np.ndarray, offsets: np.ndarray) -> None:
+        """K messages of each of some channels that it has none of yet: times (K, C) uint64 [ns], offsets (K, C)."""
+        count, width = times.shape
+        record = np.dtype(
+            [("opcode", "u1"), ("length", "<u8"), ("channel", "<u2"), ("size", "<u4"), ("entries", "<u8", (count, 2))]
+        )
+        table = np.empty(width, record)
+        table["opcode"], table["length"], table["size"] = Opcode.MESSAGE_INDEX, 6 + 16 * count, 16 * count
+        table["channel"], table["entries"][..., 0], table["entries"][..., 1] = channels, times.T, offsets.T
+        for index, channel in enumerate(channels):
+            self.counts[int(channel)], self.places[int(channel)] = count, self._size + index * record.itemsize
+        self._parts.append(table.tobytes())
+        self._size += table.nbytes
+        self.times = (min(self.times[0], int(times.min())), max(self.times[1], int(times.max())))
+
+    def add_all(self, entries: Mapping[int, np.ndarray]) -> None:
+        """Channel -> (K, 2) uint64, log time [ns] and offset of each message; of channels that it has none of yet."""
+        for channel, entry in entries.items():
+            self.add((channel,), entry[:, :1], entry[:, 1:])
 
 
 class IndexedFile:
@@ -97,31 +136,25 @@ class IndexedFile:
             known.append(record)  # type: ignore[arg-type]
             self._write(_record(record))
 
-    def write_chunk(
-        self, compression: str, data: bytes, size: int, crc: int, entries: Mapping[int, np.ndarray]
-    ) -> None:
+    def write_chunk(self, compression: str, data: bytes, size: int, crc: int, index: MessageIndex) -> None:
         """Write a chunk and its message index.
 
         Args:
             compression, data: of the records.
             size, crc: of the records before compression.
-            entries: channel -> (K, 2) uint64, log time [ns] and offset of each message.
+            index: where they are.
         """
-        all_times = [entry[:, 0] for entry in entries.values()]
-        first, last = int(min(t.min() for t in all_times)), int(max(t.max() for t in all_times))
+        first, last = index.times
         name = compression.encode()
-        tail = struct.pack("<I", len(name)) + name + struct.pack("<Q", len(data)) + data
-        chunk = _CHUNK.pack(Opcode.CHUNK, _CHUNK.size - 9 + len(tail), first, last, size, crc) + tail
-        parts, offsets, at = [chunk], {}, self._at + len(chunk)
-        for channel, entry in entries.items():
-            block = entry.astype("<u8").tobytes()
-            offsets[channel] = at
-            parts.append(_INDEX.pack(Opcode.MESSAGE_INDEX, 6 + len(block), channel, len(block)) + block)
-            at += len(parts[-1])
-            self._counts[channel] = self._counts.get(channel, 0) + len(entry)
-        start, indexed = self._at, at - self._at - len(chunk)
-        self._write(b"".join(parts))
-        self._chunks.append(ChunkIndex(len(chunk), start, compression, len(data), last, indexed, offsets, first, size))
+        tail = struct.pack("<I", len(name)) + name + struct.pack("<Q", len(data))
+        chunk = _CHUNK.pack(Opcode.CHUNK, _CHUNK.size - 9 + len(tail) + len(data), first, last, size, crc) + tail
+        start, at, following = self._at, self._at + len(chunk) + len(data), index.data
+        self._write(b"".join((chunk, data, following)))
+        offsets = {channel: at + place for channel, place in index.places.items()}
+        for channel, count in index.counts.items():
+            self._counts[channel] = self._counts.get(channel, 0) + count
+        about = (len(following), offsets, first, size)
+        self._chunks.append(ChunkIndex(at - start, start, compression, len(data), last, *about))
 
     def sync(self) -> None:
         """Bring what was written to the disk. `synced` is when that was asked for last [s], monotonic."""
@@ -191,12 +224,28 @@ class McapFile(IndexedFile):
 
     def add(self, ticks: np.ndarray, times: np.ndarray, texts: Sequence[Text]) -> None:
         """Write a chunk: the records of K ticks, (K, B) uint8, with log times (K,) uint64 [ns], then some texts."""
-        layout, size = self.layout, self.layout.template.size
-        starts = np.arange(len(ticks), dtype=np.uint64)[:, None] * np.uint64(size) + layout.offsets
-        entries = {i + 1: np.stack([times, starts[:, i]], axis=1) for i in range(layout.ticked) if len(ticks)}
-        records = ticks.tobytes()
-        for channel, moment, payload in texts:
-            entry = np.array([[moment, len(records)]], np.uint64)
-            entries[channel] = np.concatenate([entries[channel], entry]) if channel in entries else entry
-            records += HEAD.pack(OPCODE_MESSAGE, HEAD.size - 9 + len(payload), channel, 0, moment, moment) + payload
-        self.write_chunk("zstd", self._compressor.compress(records), len(records), zlib.crc32(records), entries)
+        layout, size, index = self.layout, self.layout.template.size, MessageIndex()
+        records, entries = _messages(texts, ticks.nbytes)
+        if len(ticks):
+            starts = np.arange(len(ticks), dtype=np.uint64)[:, None] * np.uint64(size) + layout.offsets
+            index.add(range(1, layout.ticked + 1), np.broadcast_to(times[:, None], starts.shape), starts)
+        index.add_all(entries)
+        data = ticks.tobytes() + records
+        self.write_chunk("zstd", self._compressor.compress(data), len(data), zlib.crc32(data), index)
+
+    def add_pictures(self, pictures: Sequence[Text]) -> None:
+        """Write a chunk of messages that are compressed already."""
+        records, entries = _messages(pictures, 0)
+        index = MessageIndex()
+        index.add_all(entries)
+        self.write_chunk("", records, len(records), zlib.crc32(records), index)
+
+
+def _messages(messages: Sequence[Text], start: int) -> tuple[bytes, dict[int, np.ndarray]]:
+    """Their records, and channel -> (K, 2) uint64, log time [ns] and offset of each; the first one is at `start`."""
+    parts, entries, at = [], {}, start
+    for channel, moment, payload in messages:
+        parts += [HEAD.pack(OPCODE_MESSAGE, HEAD.size - 9 + len(payload), channel, 0, moment, moment), payload]
+        entries.setdefault(channel, []).append((moment, at))
+        at += HEAD.size + len(payload)
+    return b"".join(parts), {channel: np.array(entry, np.uint64) for channel, entry in entries.items()}

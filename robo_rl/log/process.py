@@ -10,10 +10,13 @@ import os
 import sys
 import time
 
+import numpy as np
+
 from robo_rl.child import Child, left_alone, shared
 from robo_rl.log.drain import Drain, Recording
 from robo_rl.log.header import to_text
 from robo_rl.log.layout import Layout
+from robo_rl.log.picture_ring import PictureRing
 from robo_rl.log.ring import TickRing
 
 NICE = 5
@@ -29,9 +32,9 @@ class RecorderProcess:
     """
 
     def __init__(self, layout: Layout, recording: Recording, slots: int) -> None:
-        size = TickRing.size(layout, slots, len(recording.rows))
-        self._child = Child("robo_rl.log.process", size, (slots,))
-        self.ring = TickRing(layout, slots, len(recording.rows), self._child.memory)
+        self._child = Child("robo_rl.log.process", _size(layout, slots, recording), (slots,))
+        np.frombuffer(self._child.memory, np.uint8).fill(0)  # its pages are there before a tick needs them
+        self.ring, self.pictures = _rings(layout, slots, recording, self._child.memory)
         self._looked = time.monotonic()
         self._child.tell(to_text(recording.to_json()).encode() + b"\n")
 
@@ -62,6 +65,23 @@ class RecorderProcess:
             self.ring.stop(f"the recorder's process {how}")
 
 
+def _first(layout: Layout, slots: int, rows: int) -> int:
+    """Bytes of the ticks' ring, up to where the pictures' begins: a multiple of eight."""
+    return -(-TickRing.size(layout, slots, rows) // 8) * 8
+
+
+def _size(layout: Layout, slots: int, recording: Recording) -> int:
+    rows = len(recording.rows)
+    return _first(layout, slots, rows) + PictureRing.size(layout, rows, recording.backlog)
+
+
+def _rings(layout: Layout, slots: int, recording: Recording, memory: memoryview) -> tuple[TickRing, PictureRing]:
+    rows = len(recording.rows)
+    first = _first(layout, slots, rows)
+    pictures = PictureRing(layout, rows, recording.backlog, memory[first:])
+    return TickRing(layout, slots, rows, memory[:first]), pictures
+
+
 def _step_back() -> None:
     """Leave the processor to the control loop, whose real-time priority is inherited."""
     with contextlib.suppress(OSError):
@@ -73,9 +93,9 @@ def main(number: int, parent: int, slots: int) -> int:
     """Exit code: 0 everything was written, 1 the ring says why not."""
     _step_back()
     recording = Recording.from_json(json.loads(sys.stdin.buffer.readline()))
-    layout, rows = recording.layout, len(recording.rows)
-    size = TickRing.size(layout, slots, rows)
-    drain = Drain(TickRing(layout, slots, rows, shared(number, size)), recording)
+    layout = recording.layout
+    memory = shared(number, _size(layout, slots, recording))
+    drain = Drain(*_rings(layout, slots, recording, memory), recording)
     drain.work(lambda seconds: left_alone(parent, seconds))
     return 0 if drain.error is None else 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import glob
 import struct
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,8 +24,9 @@ from robo_rl.log import columns, records
 from robo_rl.log.assemble import Assembler, Pending
 from robo_rl.log.episode import Episode
 from robo_rl.log.header import Specs, parse
-from robo_rl.log.layout import TEXT_TOPICS
-from robo_rl.log.schema import LOG, message_class
+from robo_rl.log.images import Album, Pictures
+from robo_rl.log.layout import TEXT_TOPICS, obs_topic, pictures
+from robo_rl.log.schema import IMAGE, LOG, message_class
 from robo_rl.spec import Feature, Spec
 
 BROKEN = (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError, MemoryError)
@@ -141,16 +143,24 @@ class LogStream:
     def __iter__(self) -> Iterator[Episode]:
         pending = Pending(self.specs)
         meta, part = {**self.meta, "path": str(self.path)}, self._places is not None
-        assembler = Assembler(self.specs, meta, anywhere=part)
+        album = Album(pictures(self.specs.obs), str(self.path))
+        keys = {obs_topic(key): key for key in album.features}
+        assembler, waiting = Assembler(self.specs, meta, album, anywhere=part), deque()
         with readable(self.path):
             for chunk in self._chunks():
                 for topic, messages in self._split(chunk):
-                    pending.add(topic, messages)
-                yield from assembler.add(pending.take())
+                    if topic in keys:
+                        album.add(keys[topic], messages.times, images(messages))
+                    else:
+                        pending.add(topic, messages)
+                waiting.extend(assembler.add(pending.take()))
+                while waiting and album.complete(pictures_of(waiting[0])):
+                    yield _filled(album, waiting.popleft())
             self.truncated = self._records.truncated
             if not self.truncated and not part:
                 pending.require_empty()
-            yield from assembler.end()
+            for episode in (*waiting, *assembler.end()):
+                yield _filled(album, episode)
         self.texts.sort(key=lambda text: text.time)
 
     @property
@@ -235,3 +245,22 @@ def texts(topic: str, messages: records.Messages) -> list[Text]:
         level = message.DESCRIPTOR.enum_types_by_name["Level"].values_by_number[message.level].name
         found.append(Text(float(time) / 1e9, topic, level, message.message))
     return found
+
+
+def images(messages: records.Messages) -> list[bytes]:
+    """The compressed pictures of a channel's messages."""
+    message, found = message_class(IMAGE)(), []
+    for payload in messages.payloads:
+        message.ParseFromString(payload.tobytes())
+        found.append(message.data)
+    return found
+
+
+def pictures_of(episode: Episode) -> list[tuple[str, Pictures]]:
+    """The observations of an episode that are pictures."""
+    return [(key, value) for key, value in episode.obs.items() if isinstance(value, Pictures)]
+
+
+def _filled(album: Album, episode: Episode) -> Episode:
+    album.fill(pictures_of(episode))
+    return episode

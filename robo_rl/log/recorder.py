@@ -19,9 +19,11 @@ from typing import IO, Any
 import numpy as np
 
 from robo_rl import random
-from robo_rl.errors import UserError
+from robo_rl.errors import UnknownName, UserError
+from robo_rl.log.captures import Captures
 from robo_rl.log.drain import Recording
 from robo_rl.log.header import Specs, complete
+from robo_rl.log.images import FORMATS
 from robo_rl.log.layout import Layout
 from robo_rl.log.process import RecorderProcess
 from robo_rl.log.ring import LONGEST_TEXT, NANO, Moment
@@ -32,6 +34,7 @@ from robo_rl.types import NO_SEED, Action, Kind, Reason, Step
 
 CHUNK = 64 * 1024  # bytes of a row's chunk before compression
 BACKLOG = 32 * 1024 * 1024  # bytes that may wait for a slow disk
+PICTURES = 64 * 1024 * 1024  # bytes of pictures that may wait, too
 PATIENCE = 5.0  # [s] a full backlog is waited for before recording stops
 
 
@@ -55,6 +58,9 @@ class Recorder:
         realtime: rows of a loop that must not wait: a process of its own writes, and a tick that finds the backlog full
             is left out and counted in `lost`. Elsewhere (None) a thread writes, and a full backlog is waited for.
         report: told once, in one line, when recording stops early; control goes on.
+        images: format of pictures: png is without loss, jpeg takes a tenth of the time and of the room. Only new
+            captures are written; in a loop that must not wait, those that find no room are left out before any tick
+            is, and counted in `lost_pictures`.
 
     Raises:
         UserError: the folder cannot be written or holds such logs.
@@ -74,12 +80,16 @@ class Recorder:
         timing: Callable[[], Mapping[str, float]] | None = None,
         realtime: int | None = None,
         report: Callable[[str], None] | None = None,
+        images: str = FORMATS[0],
     ) -> None:
+        if images not in FORMATS:
+            raise UnknownName("images", images, FORMATS)
         self.folder, self.name = Path(folder), str(meta.get("name", "log"))
-        self._specs, self._meta = Specs(obs_spec, act_spec, extra_spec), complete(meta, dt)
+        self._specs, self._meta = Specs(obs_spec, act_spec, extra_spec), complete({**meta, "images": images}, dt)
         self._fraction, self._messages, self._timing = fraction, messages, timing or dict
         self._rows: slice | np.ndarray = slice(None) if rows is None else np.asarray(rows, int)
-        self._realtime, self._report, self.lost = realtime is not None, report, 0
+        self._realtime, self._report, self._images, self.lost = realtime is not None, report, images, 0
+        self.lost_pictures: dict[str, int] = {}  # by key
         self._names = ("monotonic", "wall", *self._timing())
         self._layout = Layout(*self._specs, self._names)
         self._start = time.time_ns() - time.monotonic_ns()  # [ns], of monotonic time zero
@@ -100,10 +110,17 @@ class Recorder:
         self._follow(step)
         if self._keep.any() and self._room():
             timing = [now / NANO, time.time(), *self._timing().values()]
-            moment = Moment(self._keep, self._start + now, self._tick, self._episode, timing)
+            time_now = self._start + now
+            shown = self._captures(step, self._rows, self._keep, self._started, time_now)
+            moment = Moment(self._keep, time_now, self._tick, self._episode, timing, shown)
             self._add_texts(step, moment)
             self._ring.add(step, action, self._rows, moment)
         self._tick += 1
+
+    @property
+    def losses(self) -> dict[str, Any]:
+        """What a loop that must not wait left out so far: ticks, and pictures by key."""
+        return {"ticks": self.lost, "pictures": dict(self.lost_pictures)}
 
     def event(self, text: str, row: int = 0) -> None:
         """Put a text onto the `events` channel of a row, e.g. what a person decided."""
@@ -158,10 +175,14 @@ class Recorder:
         self._kind = np.full(len(rows), Kind.RESET, np.uint8)
         self._episode = np.zeros(len(rows), np.uint64)
         folder, ids = self.folder.absolute(), tuple(int(row) for row in rows)
-        recording = Recording(folder, self.name, self._specs, self._names, self._meta, ids, n, CHUNK)
+        about = (folder, self.name, self._specs, self._names, self._meta, ids, n)
+        recording = Recording(*about, CHUNK, self._images, PICTURES)
         slots = max(4, BACKLOG // max(1, self._layout.template.size * len(rows)))
         self._writer = (RecorderProcess if self._realtime else RecorderThread)(self._layout, recording, slots)
-        self._ring = self._writer.ring
+        self._ring, self._pictures = self._writer.ring, self._writer.pictures
+        keys = tuple(self._layout.pictures)
+        self._captures = Captures(keys, self._pictures, len(rows), self._room_for, self._warn)
+        self.lost_pictures = self._captures.lost
 
     def _follow(self, step: Step) -> None:
         """Follow the rows' episodes: which one it is, and whether it is logged."""
@@ -179,8 +200,19 @@ class Recorder:
             return self._room_now()
         if 2 * self._ring.waiting > self._ring.slots:
             self._writer.wake()
+        return self._wait_while(lambda: self._ring.full)
+
+    def _room_for(self, key: str) -> bool:
+        """Whether a picture can be added, see `_room`."""
+        if self._realtime:
+            return not self._pictures.full(key)
+        return self._wait_while(lambda: self._pictures.full(key))
+
+    def _wait_while(self, full: Callable[[], bool]) -> bool:
+        """Wait for a slow disk; whether there is room now."""
+        assert self._writer is not None
         end = time.monotonic() + PATIENCE
-        while self._ring.full and not self._ring.stopped:
+        while full() and not self._ring.stopped:
             if time.monotonic() > end:
                 self._ring.stop("the disk is too slow")
             self._writer.wake()
@@ -193,11 +225,13 @@ class Recorder:
             self.lost, self._untold = self.lost + 1, self._untold + 1
             return False
         if self._untold:
-            now, text = self._start + time.monotonic_ns(), f"{self._untold} ticks not recorded: the disk is too slow"
             for index in range(len(self._row_ids)):
-                self._add_text("events", "WARNING", text, index, now)
+                self._warn(index, f"{self._untold} ticks not recorded: the disk is too slow")
             self._untold = 0
         return True
+
+    def _warn(self, index: int, text: str) -> None:
+        self._add_text("events", "WARNING", text, index, self._start + time.monotonic_ns())
 
     def _add_texts(self, step: Step, moment: Moment) -> None:
         for index in np.flatnonzero(self._keep & self._started):

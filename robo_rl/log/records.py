@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from typing import BinaryIO
@@ -27,6 +27,7 @@ from robo_rl.log.mcap_file import MAGIC
 RECORD = struct.Struct("<BQ")  # opcode, length
 LARGEST_CHUNK = 1 << 30  # bytes, uncompressed: what a damaged size may make this process allocate
 _FIXED = np.arange(11)  # opcode, length and channel of a message's head: equal in every tick
+_TIME = np.arange(15, 23)  # where its log time stands
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ class Messages:
 
 
 class RecordStream:
-    """Iterates over the records from a file's beginning up to its data's end, or to where it was cut.
+    """Iterates over the records from a file's beginning up to its data's end, or to where it was cut. The index of each
+    chunk is passed over: who reads all messages has no use for it.
 
     Attributes:
         truncated: once iterated, whether the file ends before its footer.
@@ -82,13 +84,13 @@ class RecordStream:
             opcode, length = RECORD.unpack(self._file.read(RECORD.size))
             if at + RECORD.size + length > self._size:
                 return
-            body = self._file.read(length)
             self.end = at + RECORD.size + length
             if opcode == Opcode.DATA_END:
                 self._file.seek(self._size - len(MAGIC))
                 self.truncated = self._file.read() != MAGIC
                 return
-            yield Record(opcode, at, body)
+            if opcode != Opcode.MESSAGE_INDEX:
+                yield Record(opcode, at, self._file.read(length))
 
 
 def attachment(body: bytes) -> Attachment:
@@ -118,12 +120,55 @@ def unpack(body: bytes) -> tuple[Chunk, bytes]:
     return chunk, data.read(length)
 
 
+@dataclass(frozen=True, slots=True)
+class Ticks:
+    """The leading records of a chunk that repeat with one period.
+
+    Attributes:
+        rows: (K, B) uint8, one period each.
+        channels: (C,) in the order of their records.
+        at, length: (C,) offset and length of each record in a row.
+    """
+
+    rows: np.ndarray
+    channels: np.ndarray
+    at: np.ndarray
+    length: np.ndarray
+
+    @property
+    def times(self) -> np.ndarray:
+        """(K, C) uint64 log time [ns] of each record."""
+        places = (self.at[:, None] + _TIME).ravel()
+        return np.ascontiguousarray(self.rows[:, places]).view("<u8")
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """(K, C) uint64 offset of each record in the chunk."""
+        starts = self.rows.shape[1] * np.arange(len(self.rows), dtype=np.uint64)
+        return starts[:, None] + self.at.astype(np.uint64)
+
+    def only(self, channels: Container[int]) -> Iterator[Messages]:
+        """The messages of some channels."""
+        times, offsets = self.times, self.offsets
+        for index, (number, at, length) in enumerate(zip(self.channels, self.at, self.length, strict=True)):
+            if number in channels:
+                payloads = self.rows[:, at + HEAD.size : at + length]
+                yield Messages(int(number), times[:, index], payloads, offsets[:, index])
+
+
+_NONE = np.zeros(0, np.int64)
+NO_TICKS = Ticks(np.zeros((0, 0), np.uint8), _NONE, _NONE, _NONE)
+
+
 def split(data: bytes) -> Iterator[Messages | Channel]:
     """The messages of a chunk's records, and the channels that it declares."""
-    at = 0
-    for part in _ticks(data):
-        at += part.payloads.shape[0] * (HEAD.size + part.payloads.shape[1])
-        yield part
+    found = ticks(data)
+    yield from found.only(found.channels)
+    yield from rest(data, found.rows.size)
+
+
+def rest(data: bytes, at: int) -> Iterator[Messages | Channel]:
+    """Messages and channels from an offset on, one by one."""
     while at < len(data):
         opcode, length = RECORD.unpack_from(data, at)
         end = at + RECORD.size + length
@@ -143,33 +188,28 @@ def message(body: bytes, at: int = 0) -> Messages:
     return Messages(number, np.array([time], np.uint64), payload[None], np.array([at], np.uint64))
 
 
-def _ticks(data: bytes) -> list[Messages]:
-    """The leading messages that repeat with one period, by channel."""
+def ticks(data: bytes) -> Ticks:
+    """The leading messages that repeat; no row where there is none."""
     first, size = _first_tick(data)
     if not first:
-        return []
+        return NO_TICKS
+    channels, at, length = (np.array(part, np.int64) for part in zip(*first, strict=True))
     table = np.frombuffer(data, np.uint8)[: len(data) // size * size].reshape(-1, size)
-    heads = np.concatenate([at + _FIXED for at, _ in first.values()])
-    differs = np.flatnonzero((table[:, heads] != table[0, heads]).any(1))
-    table = table[: differs[0] if len(differs) else len(table)]
-    starts = size * np.arange(len(table), dtype=np.uint64)
-    return [_column(number, table[:, at : at + length], starts + at) for number, (at, length) in first.items()]
+    heads = (at[:, None] + _FIXED).ravel()
+    found = table[:, heads]
+    differs = np.flatnonzero((found != found[0]).any(1))
+    return Ticks(table[: differs[0] if len(differs) else len(table)], channels, at, length)
 
 
-def _column(number: int, table: np.ndarray, at: np.ndarray) -> Messages:
-    """The messages whose whole records are the rows of a table."""
-    times = np.ascontiguousarray(table[:, 15:23]).view("<u8")[:, 0]
-    return Messages(number, times, table[:, HEAD.size :], at.astype(np.uint64))
-
-
-def _first_tick(data: bytes) -> tuple[Mapping[int, tuple[int, int]], int]:
-    """(offset, length) of the first records by channel, and where they end: at the first channel that comes again."""
-    found, at = {}, 0
+def _first_tick(data: bytes) -> tuple[list[tuple[int, int, int]], int]:
+    """(channel, offset, length) of the first records, and where they end: at the first channel that comes again."""
+    found, seen, at = [], set(), 0
     while at + HEAD.size <= len(data):
         opcode, length, number, _, _, _ = HEAD.unpack_from(data, at)
         end = at + RECORD.size + length
-        if opcode != OPCODE_MESSAGE or number in found or end > len(data) or end < at + HEAD.size:
+        if opcode != OPCODE_MESSAGE or number in seen or end > len(data) or end < at + HEAD.size:
             break
-        found[number] = (at, end - at)
+        seen.add(number)
+        found.append((number, at, end - at))
         at = end
     return found, at

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mcap.opcode import Opcode
-from mcap.records import Channel, Header, Schema
+from mcap.records import Channel, Chunk, Header, Schema
 
 from robo_rl.errors import CorruptFile, UserError
 from robo_rl.log import records
 from robo_rl.log.columns import steps
-from robo_rl.log.mcap_file import IndexedFile
+from robo_rl.log.mcap_file import IndexedFile, MessageIndex
 from robo_rl.log.reader import BROKEN, readable
 from robo_rl.log.records import RECORD, Messages, Record, RecordStream
 from robo_rl.types import Kind, Success
 
 NANO = 1_000_000_000
+AHEAD = 8  # records that are read ahead
 
 
 @dataclass
@@ -96,13 +100,11 @@ class _Copy:
             for record in iterator:
                 if record.opcode in (Opcode.CHUNK, Opcode.MESSAGE):
                     self._begin(head)
-                    self._take(record)
+                    self._take_all(chain((record,), iterator))
                     break
                 head.append(record)
             if not self._copy.size:
                 raise CorruptFile(f"{self._source}: cut before its first message; nothing to recover")
-            for record in iterator:
-                self._take(record)
             self._copy.finish()
             found.truncated, found.size = stream.truncated, self._copy.size
             found.lost_bytes = self._source.stat().st_size - stream.end if stream.truncated else 0
@@ -139,33 +141,55 @@ class _Copy:
         if kind is not None:
             self._copy.declare(kind.read(records.stream(record.body)))
 
-    def _take(self, record: Record) -> None:
-        if record.opcode == Opcode.CHUNK:
+    def _take_all(self, found: Iterator[Record]) -> None:
+        """Copy records in their order; chunks are decompressed some ahead, beside this thread."""
+        ahead: deque[tuple[Record, Future[tuple[Chunk, bytes]] | None]] = deque()
+        with ThreadPoolExecutor(1) as pool:
+            for record in found:
+                chunk = pool.submit(records.unpack, record.body) if record.opcode == Opcode.CHUNK else None
+                ahead.append((record, chunk))
+                if len(ahead) > AHEAD:
+                    self._take(*ahead.popleft())
+            for record, chunk in ahead:
+                self._take(record, chunk)
+
+    def _take(self, record: Record, unpacked: Future[tuple[Chunk, bytes]] | None) -> None:
+        if unpacked is not None:
             try:
-                self._chunk(record)
+                chunk, data = unpacked.result()
+                self._add(chunk.compression, chunk.data, data, chunk.uncompressed_crc)
             except BROKEN:
                 self._found.damaged += 1
         elif record.opcode == Opcode.MESSAGE:
             data = RECORD.pack(Opcode.MESSAGE, len(record.body)) + record.body
-            self._add("", data, data)
+            self._add("", data, data, 0)
         else:
             self._declare(record)
 
-    def _chunk(self, record: Record) -> None:
-        chunk, data = records.unpack(record.body)
-        self._add(chunk.compression, chunk.data, data)
+    def _add(self, compression: str, packed: bytes, data: bytes, crc: int) -> None:
+        """Copy a chunk; `packed` is its data, compressed, and `crc` the data's checksum, 0 where there is none."""
+        table = records.ticks(data)
+        alone = list(records.rest(data, table.rows.size))
+        if any(part.channel in table.channels for part in alone if isinstance(part, Messages)):
+            table, alone = records.NO_TICKS, list(records.split(data))  # the rows are not all there is of a channel
+        index = MessageIndex()
+        if len(table.rows):
+            index.add(table.channels.tolist(), table.times, table.offsets)
+        index.add_all(self._entries(alone))
+        for part in (*table.only(self._steps), *alone):
+            if isinstance(part, Messages) and part.channel in self._steps:
+                self._summarise(part)
+        if index.counts:
+            self._copy.write_chunk(compression, packed, len(data), crc or zlib.crc32(data), index)
+            self._found.chunks += 1
+            self._found.messages += sum(index.counts.values())
 
-    def _add(self, compression: str, packed: bytes, data: bytes) -> None:
+    def _entries(self, parts: list[Messages | Channel]) -> dict[int, np.ndarray]:
+        """Channel -> (K, 2) log time and offset of its messages; channels that are declared here are kept."""
         entries: dict[int, list[np.ndarray]] = {}
-        for part in records.split(data):
+        for part in parts:
             if isinstance(part, Channel):
                 self._copy.declare(part)
             else:
                 entries.setdefault(part.channel, []).append(np.stack([part.times, part.at], axis=1))
-                if part.channel in self._steps:
-                    self._summarise(part)
-        index: Mapping[int, np.ndarray] = {channel: np.concatenate(parts) for channel, parts in entries.items()}
-        if index:
-            self._copy.write_chunk(compression, packed, len(data), zlib.crc32(data), index)
-            self._found.chunks += 1
-            self._found.messages += sum(len(entry) for entry in index.values())
+        return {channel: np.concatenate(found) for channel, found in entries.items()}

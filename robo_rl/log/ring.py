@@ -8,11 +8,11 @@ killed is whole. (That the counter is seen after the slot is what x86-64 promise
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from robo_rl.log.layout import APPLIED, COMMANDED, Layout, action_topic, padded_varint
+from robo_rl.log.layout import APPLIED, COMMANDED, Layout, action_topic, capture_topic, padded_varint
 from robo_rl.log.mcap_file import Text
 from robo_rl.types import Action, Step
 
@@ -32,6 +32,7 @@ class Moment:
     tick: int  # of the recording
     episode: np.ndarray  # (R,) uint64, episodes begun before this one
     timing: list[float]
+    shown: dict[str, np.ndarray] = field(default_factory=dict)  # picture's key -> (R,) log time of its message [ns]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,8 @@ class TickRing:
         self.bytes = self._part(np.dtype("u1"), slots, rows, layout.template.size)
         field = self._field = {name: self.bytes.view(layout.dtype)[..., 0][name] for name in layout.dtype.names or ()}
         self._observed = [(key, field[f"obs/{key}:value"], field[f"obs/{key}:stamp"]) for key in layout.obs]
+        topics = {key: capture_topic(key) for key in layout.pictures}
+        self._pictures = [(key, field[f"{topic}:value"], field[f"{topic}:stamp"]) for key, topic in topics.items()]
         self._extras = [(key, field[f"{action_topic(key)}:value"]) for key in layout.extra]
         self._joints = [name for name in field if name.startswith(("joint_states:position", "joint_states:velocity"))]
 
@@ -115,9 +118,11 @@ class TickRing:
         if count < self.slots:
             self.bytes[k] = self.layout.template
         for key, value, stamp in self._observed:
-            captured = step.stamp.get(key)
             value[k] = step.obs[key][rows]
-            stamp[k] = np.nan if captured is None else captured[rows]
+            stamp[k] = _stamp(step, key, rows)
+        for key, value, stamp in self._pictures:
+            value[k, :, 0] = moment.shown[key]
+            stamp[k] = _stamp(step, key, rows)
         field[f"{COMMANDED}:value"][k] = action.value[rows]
         field[f"{APPLIED}:value"][k] = step.applied[rows]
         for key, value in self._extras:
@@ -181,6 +186,11 @@ class TickRing:
             seconds, nanos = np.divmod(self.time[part], np.uint64(NANO))
             field["joint_states:seconds"][part] = padded_varint(seconds)[:, None]
             field["joint_states:nanos"][part] = padded_varint(nanos)[:, None]
+
+
+def _stamp(step: Step, key: str, rows: slice | np.ndarray) -> np.ndarray | float:
+    captured = step.stamp.get(key)
+    return np.nan if captured is None else captured[rows]
 
 
 def text_slots(rows: int) -> int:

@@ -1,11 +1,13 @@
 """Protobuf messages of the logs, built without protoc, and the wire format of their fields.
 
 Field numbers are final. Own messages: `robo_rl.Signal` (any array), `robo_rl.Step` (an episode's bookkeeping).
-Foxglove's well-known ones (github.com/foxglove/foxglove-sdk, schemas/proto): `foxglove.JointStates`, `foxglove.Log`.
+Foxglove's well-known ones (github.com/foxglove/foxglove-sdk, schemas/proto): `foxglove.JointStates`, `foxglove.Log`,
+`foxglove.CompressedImage`.
 """
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2
@@ -100,9 +102,16 @@ def _joint_files() -> list[Any]:
     return [joint, joints]
 
 
+def _image_file() -> Any:
+    file = _foxglove_file("CompressedImage")
+    fields = ((1, ".google.protobuf.Timestamp", "timestamp"), (2, "bytes", "data"), (3, "string", "format"))
+    _message(file, "CompressedImage", *fields, (4, "string", "frame_id"))
+    return file
+
+
 _POOL = descriptor_pool.DescriptorPool()  # our own: another library may have registered foxglove's names already
 _POOL.AddSerializedFile(timestamp_pb2.DESCRIPTOR.serialized_pb)
-for _file in (_own_file(), _log_file(), *_joint_files()):
+for _file in (_own_file(), _log_file(), *_joint_files(), _image_file()):
     _POOL.Add(_file)
 
 
@@ -112,7 +121,8 @@ def message_class(name: str) -> Any:
 
 
 SIGNAL, STEP, LOG, JOINTS = "robo_rl.Signal", "robo_rl.Step", "foxglove.Log", "foxglove.JointStates"
-SCHEMAS = (SIGNAL, STEP, LOG, JOINTS)
+IMAGE = "foxglove.CompressedImage"
+SCHEMAS = (SIGNAL, STEP, LOG, JOINTS, IMAGE)
 
 
 def descriptor_set(name: str) -> bytes:
@@ -124,4 +134,12 @@ def log_text(time: int, level: str, text: str, name: str) -> bytes:
     """A serialized `foxglove.Log`; time is in Unix ns."""
     message = message_class(LOG)(level=level, message=text, name=name)
     message.timestamp.FromNanoseconds(time)
+    return message.SerializeToString()
+
+
+def image(stamp: float, time: int, data: bytes, kind: str, frame: str) -> bytes:
+    """A serialized `foxglove.CompressedImage`: its capture stamp [s], on the sensor's own clock; without one, its log
+    time [ns]."""
+    message = message_class(IMAGE)(data=data, format=kind, frame_id=frame)
+    message.timestamp.FromNanoseconds(round(stamp * 1e9) if isfinite(stamp) else time)
     return message.SerializeToString()

@@ -6,6 +6,7 @@ import threading
 
 from robo_rl.log.drain import Drain, Recording
 from robo_rl.log.layout import Layout
+from robo_rl.log.picture_ring import PictureRing
 from robo_rl.log.ring import TickRing
 
 
@@ -15,7 +16,8 @@ class RecorderThread:
     def __init__(self, layout: Layout, recording: Recording, slots: int) -> None:
         self.ring = TickRing(layout, slots, len(recording.rows))
         self._wake, self._closed = threading.Event(), False
-        self.drain = Drain(self.ring, recording)
+        self.pictures = PictureRing(layout, len(recording.rows), recording.backlog)
+        self.drain = Drain(self.ring, self.pictures, recording)
         self._thread = threading.Thread(target=self.drain.work, args=(self._wait,), name="recorder", daemon=True)
         self._thread.start()
 

@@ -76,6 +76,23 @@ def test_replay_shows_states(robo_rl, tmp_path):
     assert found["objects"] and np.abs(frames[0].astype(int) - frames[-1]).max() > 30  # something moved
 
 
+def test_replay_shows_two_logs_side_by_side(robo_rl, tmp_path):
+    short = ["episodes=1", "n=1", "task.task.config.limit=0.3"]
+    assert robo_rl("record", *short, f"out={tmp_path / 'one'}")[0] == 0
+    assert robo_rl("record", *short, "noise=0.2", f"out={tmp_path / 'two'}")[0] == 0
+    view = ["task.camera.width=160", "task.camera.height=120", "align=end"]
+    log = ["mode=states", f"log={tmp_path / 'one'}"]
+    code, _, error = robo_rl("replay", *log, f"beside={tmp_path / 'two'}", *view, f"out={tmp_path / 'r'}")
+    assert code == 0, error
+    video, frames = cv2.VideoCapture(str(tmp_path / "r" / "video.mp4")), []
+    while (read := video.read())[0]:
+        frames.append(read[1].astype(int))
+    assert len(frames) == result(tmp_path / "r")["ticks"] and result(tmp_path / "r")["pairs"] == 1
+    assert frames[0].shape == (120, 320, 3)
+    assert np.abs(frames[-1][:, :160] - frames[-1][:, 160:]).max() > 30  # the shaken arm is elsewhere
+    assert_mistake(robo_rl("replay", *log, "beside=nowhere"), ["beside=nowhere", "no such"])
+
+
 def test_replay_writes_errors_over_time(robo_rl, dataset, run_folder, tmp_path):
     code, _, error = robo_rl("replay", f"log={dataset}", "mode=audit", f"run={run_folder}", f"out={tmp_path / 'r'}")
     assert code == 0, error
@@ -88,11 +105,12 @@ def test_replay_writes_errors_over_time(robo_rl, dataset, run_folder, tmp_path):
 
 @pytest.fixture(scope="module")
 def report(dataset, tmp_path_factory) -> Path:
-    """A report of a dataset with a video, of an evaluation of its logs, and of a training run's metrics."""
+    """A report of a dataset, of another one with a camera and a video, and of a training run's metrics."""
     from robo_rl.app.main import main
 
     runs, out = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("report") / "out"
-    assert main(["record", "episodes=2", "task.task.config.limit=0.5", f"out={runs / 'short'}"]) == 0
+    short = ["episodes=2", "task.task.config.limit=0.5", "task.rig.cameras=[front]"]
+    assert main(["record", *short, f"out={runs / 'short'}"]) == 0
     _film(runs / "short" / "video.mp4", 40)
     (runs / "train").mkdir()
     lines = [{"step": step, "success_rate": step / 1000, "critic_loss": 1 / (1 + step)} for step in range(0, 900, 100)]
@@ -114,11 +132,13 @@ def test_report_says_everything_in_one_file(report):
         assert f"<h2>{section}</h2>" in html
     assert "data:video/webm;base64," in html and "task.task.config.limit" in html
     assert len(list((report / "plots").glob("*.png"))) == found["plots"] == found["pictures"] > 20
-    assert found["episodes"] == 3 and found["bytes"] == len(html.encode())
+    assert found["episodes"] == 3 and found["pairs"] == 2 and found["bytes"] == len(html.encode())
+    assert html.count("<video") == 3  # the run's, and what the camera saw in both episodes
 
 
 def test_report_needs_something_to_report(robo_rl, tmp_path):
     assert_mistake(robo_rl("report"), ["inputs=", "needs"])
+    assert_mistake(robo_rl("report", f"inputs={tmp_path}", "align=noon"), ["align=noon", "end, motion, start"])
     assert_mistake(robo_rl("report", "inputs=nowhere"), ["inputs=nowhere", "no run folder"])
 
 
@@ -144,9 +164,11 @@ def test_report_in_a_browser(report, browser_page):
     browser_page.goto((report / "report.html").as_uri())
     assert browser_page.evaluate("document.documentElement.scrollWidth") <= 390  # a phone needs no sideways scrolling
     assert browser_page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 25, 31)"
+    browser_page.emulate_media(color_scheme="light")
+    assert browser_page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     drawn = browser_page.evaluate("[...document.querySelectorAll('svg.plot polyline')].map(l => l.points.length)")
     assert len(drawn) > 50 and min(drawn) > 1
-    for episode in range(3):
+    for episode in range(5):
         browser_page.select_option("#episode", str(episode))
         assert browser_page.locator(".episode:visible").count() == 1
     name = browser_page.locator("option", has_text="short").first.get_attribute("value")

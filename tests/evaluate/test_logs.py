@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 from robo_rl.errors import UserError
 from robo_rl.evaluate.compare import cohens_h, compare, unpaired_difference
 from robo_rl.evaluate.logs import measure_log, measure_logs
-from robo_rl.evaluate.quality import cadence, guarded_share, smoothness
-from robo_rl.log.reader import find_logs
+from robo_rl.evaluate.quality import cadence, energy, guarded_share, interventions, smoothness
+from robo_rl.log.episode import Episode
+from robo_rl.log.reader import find_logs, read_log
 from robo_rl.log.recorder import Recorder
 from robo_rl.spec import Feature, Spec
 from robo_rl.types import Action, Kind, Reason, Step
@@ -147,7 +149,44 @@ def test_effect_size_is_cohens() -> None:
 
 def test_guarded_share_of_one_tick_is_zero(log: Path) -> None:
     from robo_rl.log.access import within
-    from robo_rl.log.reader import read_log
 
     episode = read_log(log).episodes[0]
     assert guarded_share(within(episode, episode.time[0], episode.time[0])) == 0.0
+
+
+def recorded(extra: Spec, obs: Spec, ticks: list[tuple[Step, Action]], folder: Path) -> Episode:
+    with Recorder(folder, obs, ACT, extra, {}, DT) as recorder:
+        for step, action in ticks:
+            recorder(step, action)
+    return read_log(folder / "log-row000.mcap").episodes[0]
+
+
+def test_interventions_are_counted(tmp_path: Path) -> None:
+    """A person acts in two stretches, of three and of two ticks of twenty; what is said at LAST does not count."""
+    stream = []
+    for index in range(21):
+        step, action = tick(index, 20)
+        flag = np.full((1, 1), index in (3, 4, 5, 11, 12, 20), np.float32)
+        stream.append((step, Action(action.value, {"intervention": flag})))
+    extra = Spec({"intervention": Feature((1,), "float32", 0.0, 1.0)})
+    found = interventions(recorded(extra, OBS, stream, tmp_path / "a"), DT)
+    assert found["interventions"] == 2 and found["intervention_share"] == pytest.approx(5 / 20)
+    assert found["interventions_per_minute"] == pytest.approx(2 / (20 * DT / 60))
+    measured = measure_logs(find_logs(tmp_path))
+    assert measured["intervention_share"] == pytest.approx(5 / 20) and measured["energy_j"] is None
+    nobody = recorded(Spec({}), OBS, [tick(index, 20) for index in range(21)], tmp_path / "b")
+    assert interventions(nobody, DT)["interventions"] is None
+
+
+def test_energy_is_work_done_and_taken(tmp_path: Path) -> None:
+    """2 N.m at 3 rad/s one way and the other for two seconds: 12 J, whichever way the power flows."""
+    stream = []
+    for index in range(21):
+        step, action = tick(index, 20)
+        sign = -1 if index % 2 else 1
+        moving = {"joint_velocity": np.array([[3.0, 0.0]]), "joint_torque": np.array([[2.0 * sign, 5.0]])}
+        stream.append((replace(step, obs={**step.obs, **moving}), action))
+    more = Spec({key: Feature((2,), "float64", names=NAMES) for key in ("joint_velocity", "joint_torque")})
+    episode = recorded(Spec({}), OBS | more, stream, tmp_path)
+    assert energy(episode, DT) == pytest.approx(12.0)
+    assert measure_logs(find_logs(tmp_path))["energy_j"] == pytest.approx(12.0)

@@ -82,7 +82,8 @@ def test_long_curves_keep_their_ends() -> None:
 
 
 def test_a_page_holds_everything_itself() -> None:
-    shown = page.Shown("seed <3>", [Plot("obs/x", "time [s]", "x", LINES)], 2.0, 1.0, "data:video/webm;base64,AAAA")
+    view = page.View("data:video/webm;base64,AAAA", 1.0)
+    shown = page.Shown("seed <3>", [Plot("obs/x", "time [s]", "x", LINES)], 2.0, [view])
     html = page.page("A <title>", {"Success": page.table(["a"], [[1.23456], ["<i>"], [None]]), "Empty": "",
                                    "Episodes": page.browser([shown, shown])})  # fmt: skip
     seen = Tags(html).seen

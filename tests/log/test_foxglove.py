@@ -6,6 +6,7 @@ import json
 import re
 from importlib.resources import files
 
+from robo_rl.cameras import Camera, spec_of
 from robo_rl.log.layout import Layout
 from robo_rl.log.schema import message_class
 from robo_rl.spec import Feature, Spec
@@ -18,9 +19,12 @@ def layout_file() -> dict:
 
 
 def test_every_panel_shows_a_channel_and_a_field_of_it() -> None:
-    layout = Layout(Spec({"joint_position": JOINTS}), JOINTS, Spec({}), ("monotonic", "wall"))
+    cameras = spec_of([Camera("front"), Camera("wrist")])
+    layout = Layout(Spec({"joint_position": JOINTS}) | cameras, JOINTS, Spec({}), ("monotonic", "wall"))
     schemas = {channel.topic: channel.schema for channel in layout.channels}
-    shown = re.findall(r'"(?:value|topicPath|topicToRender)": "([\w/]+)(?:\.(\w+))?', json.dumps(layout_file()))
+    shown = re.findall(
+        r'"(?:value|topicPath|topicToRender|imageTopic)": "([\w/]+)(?:\.(\w+))?', json.dumps(layout_file())
+    )
     assert len(shown) > 20
     for topic, field in shown:
         assert topic in schemas, topic

@@ -6,10 +6,12 @@ import random
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import fuzz
 from robo_rl.log import recorder as module
+from robo_rl.log.images import encode
 from tests.app.support import make_bundle
 from tests.log.streams import play
 
@@ -20,6 +22,14 @@ def test_mutated_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = fuzz.fuzz("log", tmp_path / "log-row000.mcap", 140, 0, fuzz.log_file)
     assert fuzz.good(found) and sum(found.values()) == 140, found
     assert min(found["partial"], found["refused"]) >= 10
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg"])
+def test_mutated_pictures(tmp_path: Path, kind: str) -> None:
+    picture = np.random.default_rng(0).integers(0, 255, fuzz.PICTURE.shape).astype(np.uint8)
+    (tmp_path / kind).write_bytes(encode(picture, kind))
+    found = fuzz.fuzz("picture", tmp_path / kind, 150, 0, fuzz.picture_file)
+    assert fuzz.good(found) and found["refused"] > 30
 
 
 def test_mutated_bundles(tmp_path: Path) -> None:

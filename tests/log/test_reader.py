@@ -128,6 +128,8 @@ def test_kill_loses_less_than_a_third_of_a_second(tmp_path: Path, wait: float) -
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
         assert process.stdout is not None
         process.stdout.readline()
+        while not (tmp_path / "log-row000.mcap").exists():
+            time.sleep(0.01)
         time.sleep(wait)
         os.kill(process.pid, signal.SIGKILL)
         printed = [line for line in process.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
