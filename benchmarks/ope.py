@@ -24,8 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.command import require_used
-from benchmarks.seeds import step
+from benchmarks.command import require_used, step
 from robo_rl.app import ope
 from robo_rl.app.runs import write_json
 from robo_rl.app.session import show

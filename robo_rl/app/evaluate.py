@@ -41,6 +41,8 @@ def main(config: DictConfig) -> None:
 def _off_policy(config: DictConfig) -> None:
     if config.against is not None:
         raise UserError(f"against={config.against}: compares logs; with run= and log= nothing is left to compare")
+    if config.steer is not None:
+        raise UserError(f"steer={config.steer}: a steered policy has to run; leave log= out")
     from robo_rl.app import ope
 
     result, out = ope.evaluate(config)

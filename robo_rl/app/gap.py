@@ -6,13 +6,13 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from robo_rl.app import replay, runs, session, sysid
+from robo_rl.app import runs, session, sysid
 from robo_rl.errors import UserError
 from sim import gap
 from sim.identification import Simulator, cut, rms, rms_over_time
 from sim.parameters import expand
 
-implied = replay.implied
+implied = sysid.implied
 
 
 def main(config: DictConfig) -> None:

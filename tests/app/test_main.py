@@ -47,7 +47,7 @@ MISTAKES = [
     (["deploy", "run=no/such/run"], ["run=no/such/run"]),
     (["replay"], ["log="]),
     (["replay", "log=no/such.mcap"], ["log=no/such.mcap"]),
-    (["train", "learner=magic", "out=x"], ["learner=magic", "bc, expo, ibrl, residual"]),
+    (["train", "learner=magic", "out=x"], ["learner=magic", "bc, expo, ibrl, qchunk"]),
     (["train"], ["base="]),
 ]
 

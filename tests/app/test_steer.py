@@ -66,6 +66,8 @@ def test_mistakes_are_one_line(place: Path, tmp_path: Path, run_folder: Path, ca
     for arguments, words in cases:
         assert main([*arguments, f"out={tmp_path / 'out'}"]) == 2
         assert words in capsys.readouterr().err and not (tmp_path / "out").exists()
+    judged = ["evaluate", f"run={place / 'flow'}", steer, f"log={place / 'bad'}", f"out={tmp_path / 'out'}"]
+    assert main(judged) == 2 and "has to run" in capsys.readouterr().err
     only_good = ["train", LIFT, "learner=value", f"base={place / 'flow'}", f"dataset={place / 'good'}", *VALUE]
     assert main([*only_good, f"out={tmp_path / 'v'}"]) == 2
     assert "4 of 4 episodes succeeded" in capsys.readouterr().err
