@@ -15,6 +15,7 @@ import numpy as np
 
 from robo_rl import random
 from robo_rl.env import Env
+from robo_rl.errors import UserError
 from robo_rl.log.episode import Episode
 from robo_rl.seeds import Seeds
 from robo_rl.types import NO_SEED, Kind, Step, Success
@@ -25,6 +26,13 @@ class StartsConfig:
     share: float = 0.0  # of the episodes begin in a demonstration, at first
     until: int = 50_000  # environment steps over which that share falls to zero
     furthest: float = 0.9  # of a demonstration's length
+
+    def __post_init__(self) -> None:
+        if self.until <= 0:
+            raise UserError(f"learner.starts.until={self.until}: expected a number above 0")
+        for name, value in (("share", self.share), ("furthest", self.furthest)):
+            if not 0 <= value <= 1:
+                raise UserError(f"learner.starts.{name}={value}: expected 0 to 1")
 
 
 class DemonstrationStarts(Env):

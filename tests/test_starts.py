@@ -7,10 +7,11 @@ import pytest
 
 from robo_rl.data.replay import Replay
 from robo_rl.env import Env, RigEnv
+from robo_rl.errors import UserError
 from robo_rl.log.episode import Episode
 from robo_rl.loop import run
 from robo_rl.seeds import Seeds
-from robo_rl.starts import DemonstrationStarts
+from robo_rl.starts import DemonstrationStarts, StartsConfig
 from robo_rl.types import Action, Kind, Step
 from tests.contract.env import EnvContract
 from tests.fakes import GoalPolicy, PointRig, ReachTask
@@ -99,3 +100,9 @@ def test_about_the_share_begins_there(share: float) -> None:
     goals = {tuple(demo.obs["goal"][0]) for demo in demos}
     begun = [tuple(s.obs["goal"][row]) in goals for s in steps for row in np.flatnonzero(s.first)]
     assert len(begun) == 120 and abs(np.mean(begun) - share) < 0.15
+
+
+@pytest.mark.parametrize("wrong", [{"until": 0}, {"share": 1.5}, {"furthest": -0.1}])
+def test_a_number_out_of_range_is_named(wrong: dict[str, float]) -> None:
+    with pytest.raises(UserError, match=f"learner.starts.{next(iter(wrong))}="):
+        StartsConfig(**wrong)  # type: ignore[arg-type]

@@ -86,6 +86,8 @@ def _steer(bundle: Bundle, config: DictConfig) -> None:
     from policies.bundle import load_bundle
     from policies.chunk_actor import ChunkActor, Steering
 
+    if not Path(str(config.steer)).expanduser().is_dir():
+        raise UserError(f"steer={config.steer}: no such folder")
     value = load_bundle(Path(str(config.steer)).expanduser(), device(config.get("device", "cpu")))
     if not isinstance(value.actor, ChunkActor):
         raise UserError(f"steer={config.steer}: holds no value of chunks; train one with learner=value")

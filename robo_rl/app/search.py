@@ -200,7 +200,10 @@ def _study(optuna: Any, search: Search) -> Any:
         "space": {key: optuna.distributions.distribution_to_json(found) for key, found in search.space.items()},
         "fixed": search.fixed, "seeds": search.seeds,
     }, sort_keys=True)  # fmt: skip
-    search.out.mkdir(parents=True, exist_ok=True)
+    try:
+        search.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"out={search.out}: cannot be written: {error.strerror}") from error
     storage = f"sqlite:///{(search.out / 'study.db').absolute()}"
     how: dict[str, Any] = {"study_name": "train", "direction": "maximize", "load_if_exists": True}
     study = optuna.create_study(storage=storage, **how)

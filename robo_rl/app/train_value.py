@@ -36,6 +36,8 @@ def train(
     Saves the base's bundle with the value in it: `steer=` takes it for this base and for every other one that sees and
     does the same.
     """
+    if not 0 < held_out <= 0.5:
+        raise UserError(f"learner.held_out={held_out}: expected a number above 0, 0.5 at most")
     elapsed = stopwatch()
     bundle = load_bundle(context.base, context.device)
     env = context.make_env(rows)

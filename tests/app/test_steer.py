@@ -59,6 +59,7 @@ def test_steering_changes_what_is_chosen_and_not_the_base(place: Path, tmp_path:
 def test_mistakes_are_one_line(place: Path, tmp_path: Path, run_folder: Path, capsys: pytest.CaptureFixture) -> None:
     steer = f"steer={place / 'value'}"
     cases = [
+        (["evaluate", f"run={place / 'flow'}", "steer=no/such"], "steer=no/such: no such folder"),
         (["evaluate", f"run={place / 'flow'}", f"steer={place / 'flow'}"], "holds no value of chunks"),
         (["evaluate", f"run={place / 'flow'}", steer, "candidates=0"], "candidates=0"),
         (["evaluate", f"run={run_folder}", steer], "does not fit"),
