@@ -232,9 +232,11 @@ class OnlineTraining:
         self.learner.pace(self._done, 0)
 
     def _imitate(self) -> None:
-        """The head on demonstrations alone, or on the base's episodes where there are none."""
+        """The head on demonstrations, or on the base's episodes where there are none."""
         rule, source = self.learner.config, self.demos if self.demos.transitions else self.replay
         for _ in range(self.config.imitation_updates):
+            if self.interrupted():
+                raise KeyboardInterrupt
             batch = source.sample(self.config.batch, self._rng, rule.n_step, rule.gamma, rule.actions)
             self._metrics |= self.learner.imitate(batch)
 
