@@ -15,6 +15,11 @@ from robo_rl.spec import Feature, Spec
 from robo_rl.task import Task
 from robo_rl.types import NO_SEED, Kind, Reason, Step, Success
 
+# An enum's member takes NumPy several times as long as a plain number.
+_FIRST, _MID, _LAST, _RESET = map(int, Kind)
+_RUNNING, _TIMEOUT, _DIVERGED = int(Reason.RUNNING), int(Reason.TIMEOUT), int(Reason.DIVERGED)
+_NO = int(Success.NO)
+
 
 class Env(ABC):
     """N rows of episodes. `send` then `recv` is one step; LAST is followed by FIRST (or RESET ticks, then FIRST)."""
@@ -50,7 +55,7 @@ class RigEnv(Env):
         self.obs_spec = rig.obs_spec | task.obs_spec
         self.act_spec, self.n, self.dt = rig.act_spec, rig.n, rig.dt
         self.limit = round(task.limit / rig.dt)  # [ticks]
-        self._kind = np.full(self.n, Kind.RESET, np.uint8)
+        self._kind = np.full(self.n, _RESET, np.uint8)
         self._seed = np.full(self.n, NO_SEED, np.int64)
         self._tick = np.zeros(self.n, np.int64)
         self._home = np.zeros(self.n, bool)
@@ -66,7 +71,7 @@ class RigEnv(Env):
         return self._first_step(first)
 
     def send(self, action: np.ndarray) -> None:
-        self._live = self._kind <= Kind.MID
+        self._live = self._kind <= _MID
         self._applied = self.rig.write(action, self._live)
 
     def recv(self) -> Step:
@@ -74,7 +79,7 @@ class RigEnv(Env):
         self.rig.tick(live)
         if live.all():
             return self._judge(live)
-        self._draw(self._kind == Kind.LAST)
+        self._draw(self._kind == _LAST)
         first = self._prepare(self._waiting())
         return self._judge(live, first)
 
@@ -85,11 +90,11 @@ class RigEnv(Env):
         """Give rows that start over their next seed; they are RESET until rig and task are ready."""
         if where.any():
             self._seed = np.where(where, self._seeds.take(where), self._seed)
-            self._kind[where] = Kind.RESET
+            self._kind[where] = _RESET
             self._home = self._home & ~where
 
     def _waiting(self) -> np.ndarray:
-        return (self._kind == Kind.RESET) & (self._seed != NO_SEED)
+        return (self._kind == _RESET) & (self._seed != NO_SEED)
 
     def _prepare(self, where: np.ndarray) -> np.ndarray:
         """Home, then begin the rows `where`; (N,) bool: rows whose episode starts now."""
@@ -101,7 +106,7 @@ class RigEnv(Env):
         ready = where & self._home
         if ready.any():
             ready = self.task.begin(ready, self._seed) & ready
-        self._kind[ready] = Kind.FIRST
+        self._kind[ready] = _FIRST
         self._tick[ready] = 0
         return ready
 
@@ -121,26 +126,26 @@ class RigEnv(Env):
         verdict = self.task.judge(observed[0], self._applied)
         self._tick[live] += 1
         condition = self.rig.condition
-        broken = condition != Reason.RUNNING
+        broken = condition != _RUNNING
         ended = live & (verdict.terminal | (self._tick >= self.limit) | broken)
+        reward, reason = verdict.reward.astype(np.float32), verdict.reason.astype(np.uint8)
+        success, discount = verdict.success.astype(np.int8), np.ones(self.n, np.float32)
+        self._kind[live] = _MID
         if first is None and live.all() and not ended.any():  # as in most ticks, nothing begins and nothing ends
-            self._kind[:] = Kind.MID
-            reward, reason = verdict.reward.astype(np.float32), verdict.reason.astype(np.uint8)
-            success, discount = verdict.success.astype(np.int8), np.ones(self.n, np.float32)
             return self._step(observed, reward, discount, success, first, reason)
-        reason = np.where(broken, condition, verdict.reason)
-        if (verdict.terminal & live & (reason == Reason.RUNNING)).any():
-            raise ValueError(f"task {self.task.name}: a terminal verdict needs a reason")
-        reason = np.where(ended & (reason == Reason.RUNNING), Reason.TIMEOUT, reason)
-        terminal = ended & (reason != Reason.TIMEOUT) & (reason != Reason.DIVERGED)
-        self._kind[live] = np.where(ended, Kind.LAST, Kind.MID)[live]
-        reward = np.where(live & ~broken, verdict.reward, 0).astype(np.float32)
-        success = np.where(broken & live, Success.NO, np.where(live, verdict.success, Success.NO))
-        discount = np.where(terminal, np.float32(0), np.float32(1))
-        reason = np.where(live, reason, Reason.RUNNING).astype(np.uint8)
         if broken.any():
+            reward[broken], success[broken], reason[broken] = 0, _NO, condition[broken]
             self._keep_finite(observed[0], broken)
-        return self._step(observed, reward, discount, success.astype(np.int8), first, reason)
+        over = np.flatnonzero(ended)
+        why = reason[over]
+        if (verdict.terminal[over] & (why == _RUNNING)).any():
+            raise ValueError(f"task {self.task.name}: a terminal verdict needs a reason")
+        why[why == _RUNNING] = _TIMEOUT
+        reason[over], self._kind[over] = why, _LAST
+        discount[over[(why != _TIMEOUT) & (why != _DIVERGED)]] = 0
+        still = ~live
+        reward[still], success[still], reason[still] = 0, _NO, _RUNNING
+        return self._step(observed, reward, discount, success, first, reason)
 
     def _keep_finite(self, obs: dict[str, np.ndarray], broken: np.ndarray) -> None:
         """A diverged row shows its last finite observation."""

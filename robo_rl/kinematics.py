@@ -34,14 +34,18 @@ class Kinematics:
         self.columns = self._columns[::-1]
         self._axes = np.array([_unit(joint.axis) for _, joint in chain[::-1]])[..., None]
         parts = zip(*(_joint_matrices(joint) for _, joint in chain), strict=True)
-        self._constant, self._sine, self._cosine = (np.array(part) for part in parts)  # (J, 2, 4, 4)
+        constant, sine, cosine = (np.array(part) for part in parts)  # (J, 2, 4, 4)
         base = _base_matrices(description)
-        for part in (self._constant, self._sine, self._cosine):
+        for part in (constant, sine, cosine):
             part[-1] = base @ part[-1]
-        self._share = np.array([1.0, 0.5])  # of the angle, for points and for quaternions
         turn = _unit(description.tool_quaternion)
-        self._tool = np.stack([np.append(description.tool_position, 1.0), turn])[..., None]  # (2, 4, 1)
-        self._moved = [np.ascontiguousarray(part[::-1, 0]) for part in (self._constant, self._sine, self._cosine)]
+        tool = np.stack([np.append(description.tool_position, 1.0), turn])[..., None]  # (2, 4, 1)
+        self._last = [part[0] @ tool for part in (constant, sine, cosine)]  # the joint next to the tool, applied to it
+        self._others = np.zeros((len(chain) - 1, 3, 2, 4, 2, 4))
+        for index, part in enumerate((constant, sine, cosine)):
+            self._others[:, index, 0, :, 0], self._others[:, index, 1, :, 1] = part[1:, 0], part[1:, 1]
+        self._others = self._others.reshape(-1, 24, 8)
+        self._moved = [np.ascontiguousarray(part[::-1, 0]) for part in (constant, sine, cosine)]
         self._grip = np.eye(4)  # of the tool, in the frame of the joint that carries it
         self._grip[:3, :3], self._grip[:3, 3] = rotation_matrix(turn), description.tool_position
 
@@ -53,15 +57,34 @@ class Kinematics:
         return np.concatenate([self._pose(position[start : start + BLOCK]) for start in blocks])
 
     def _pose(self, position: np.ndarray) -> np.ndarray:
-        angle = position[:, self._columns, None].astype(np.float64) * self._share
-        sine, cosine = np.sin(angle)[..., None, None], np.cos(angle)[..., None, None]
-        matrices = self._constant + sine * self._sine + cosine * self._cosine  # (N, J, 2, 4, 4)
-        both = self._tool
-        for index in range(matrices.shape[1]):
-            both = matrices[:, index] @ both
-        point, turn = both[:, 0, :3, 0], both[:, 1, :, 0]
-        turn = np.where(turn[:, :1] < 0, -turn, turn) / np.sqrt((turn * turn).sum(1, keepdims=True))
-        return np.concatenate([point, turn], axis=1)
+        """Rows lie along the last axis here, padded to a multiple of 8: one product a joint for all of them, in which
+        a row's sum does not depend on how many there are."""
+        n, padded = len(position), -(-len(position) // 8) * 8
+        sine, cosine = self._functions(position, padded)
+        constant, with_sine, with_cosine = self._last
+        both = constant + sine[0] * with_sine + cosine[0] * with_cosine  # (2, 4, N)
+        for index, matrix in enumerate(self._others, start=1):
+            constant, with_sine, with_cosine = (matrix @ both.reshape(8, padded)).reshape(3, 2, 4, padded)
+            with_sine *= sine[index]
+            with_cosine *= cosine[index]
+            both = constant
+            both += with_sine
+            both += with_cosine
+        (x, y, z), turn, pose = both[0, :3, :n], both[1, :, :n], np.empty((n, 7))
+        pose[:, 0], pose[:, 1], pose[:, 2] = x, y, z
+        pose[:, 3:] = (turn * (np.copysign(1.0, turn[0]) / np.sqrt((turn * turn).sum(0)))).T
+        return pose
+
+    def _functions(self, position: np.ndarray, padded: int) -> tuple[np.ndarray, np.ndarray]:
+        """Sine and cosine of each joint's angle and of half of it, (C, 2, 1, N) each, joints from the tool on."""
+        half = np.zeros((len(self._columns), padded))
+        np.multiply(position.T[self._columns], 0.5, out=half[:, : len(position)])
+        sine, cosine = np.empty((2, len(half), 2, 1, padded))
+        np.sin(half, out=sine[:, 1, 0])
+        np.cos(half, out=cosine[:, 1, 0])
+        np.multiply(2.0 * sine[:, 1], cosine[:, 1], out=sine[:, 0])
+        np.subtract(1.0, 2.0 * sine[:, 1] ** 2, out=cosine[:, 0])
+        return sine, cosine
 
     def motion(self, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Positions (N, C) float64 [rad] of the joints `columns` -> the tool's frame (N, 4, 4) in the rig's frame, and

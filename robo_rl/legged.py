@@ -40,4 +40,6 @@ def without_heading(quaternion: np.ndarray) -> np.ndarray:
     w, x, y, z = quaternion.T
     norm = np.sqrt(np.maximum(w * w + z * z, 1e-12))
     cos, sin = w / norm, z / norm
-    return np.stack([norm, cos * x + sin * y, cos * y - sin * x, np.zeros_like(w)], axis=1)
+    out = np.zeros((len(w), 4))
+    out[:, 0], out[:, 1], out[:, 2] = norm, cos * x + sin * y, cos * y - sin * x
+    return out

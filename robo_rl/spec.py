@@ -139,12 +139,12 @@ class Spec(Mapping[str, Feature]):
         """The spec without the keys under `prefix`."""
         return Spec({key: feature for key, feature in self.items() if not key.startswith(prefix)})
 
-    def pack(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Floating-point features side by side, (N, vector_size) float32."""
+    def pack(self, values: Mapping[str, np.ndarray], out: np.ndarray | None = None) -> np.ndarray:
+        """Floating-point features side by side, (N, vector_size) float32, in `out` where that is given."""
         parts = [values[key] for key in self.vector_keys]
         n = len(parts[0])
         flat = [part if part.ndim == 2 else part.reshape(n, -1) for part in parts]
-        return np.concatenate(flat, axis=1, dtype=np.float32)
+        return np.concatenate(flat, axis=1, out=out, dtype=None if out is not None else np.float32)
 
     def unpack(self, packed: np.ndarray) -> dict[str, np.ndarray]:
         """The floating-point features that were put side by side in (N, vector_size)."""

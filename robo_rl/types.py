@@ -50,6 +50,10 @@ class Success(IntEnum):
     YES = 1
 
 
+# An enum's member takes NumPy several times as long as a plain number.
+_FIRST, _MID, _LAST = int(Kind.FIRST), int(Kind.MID), int(Kind.LAST)
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One tick of N environments. All arrays are (N, ...) and owned by the step: nobody writes to them afterwards.
@@ -75,17 +79,17 @@ class Step:
     @property
     def first(self) -> np.ndarray:
         """(N,) bool."""
-        return self.kind == Kind.FIRST
+        return self.kind == _FIRST
 
     @property
     def last(self) -> np.ndarray:
         """(N,) bool."""
-        return self.kind == Kind.LAST
+        return self.kind == _LAST
 
     @property
     def live(self) -> np.ndarray:
         """(N,) bool: rows whose next action will be executed (FIRST or MID)."""
-        return self.kind <= Kind.MID
+        return self.kind <= _MID
 
     @property
     def exhausted(self) -> bool:

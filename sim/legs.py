@@ -106,9 +106,11 @@ class Trunk:
         world = self.world
         w, x, y, z = world.qpos[:, 3:7].T
         cos, sin = 1.0 - 2.0 * (y * y + z * z), 2.0 * (w * z + x * y)  # of the heading, times the same length
-        length = np.maximum(np.hypot(cos, sin), 1e-12)
-        cos, sin, (vx, vy) = cos / length, sin / length, world.qvel[:, :2].T
-        return np.stack([cos * vx + sin * vy, cos * vy - sin * vx, world.qvel[:, 5] * self.upright], axis=1)
+        length, (vx, vy) = np.maximum(np.hypot(cos, sin), 1e-12), world.qvel[:, :2].T
+        velocity = np.empty((world.n, 3))
+        velocity[:, 0], velocity[:, 1] = (cos * vx + sin * vy) / length, (cos * vy - sin * vx) / length
+        velocity[:, 2] = world.qvel[:, 5] * self.upright
+        return velocity
 
     def place(self, where: np.ndarray, height: float, yaw: np.ndarray) -> None:
         """Put the rows `where` (N,) bool above the origin, upright at the headings `yaw` (K,) [rad]."""
@@ -126,4 +128,5 @@ def _tilted(quaternion: np.ndarray, tilt: np.ndarray) -> np.ndarray:
     """Orientations (N, 4) without heading, turned a little about x and y (N, 2) [rad]; still without heading."""
     out = quaternion.copy()
     out[:, 1:3] += 0.5 * tilt
-    return out / np.sqrt((out * out).sum(axis=1, keepdims=True))
+    out /= np.sqrt((out * out).sum(axis=1, keepdims=True))
+    return out

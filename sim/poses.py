@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import mujoco
 import numpy as np
 
+from robo_rl.kinematics import cross
 from sim.world import World
 
 Pose = tuple[np.ndarray, np.ndarray]
@@ -69,37 +69,37 @@ class BodyPoses:
         return np.concatenate([self._data.xpos, self._data.xquat], axis=1).astype(np.float32)
 
 
-@dataclass(frozen=True)
 class Slider:
-    """A body on a slide joint whose parent is a free or mocap body; both have the same orientation."""
+    """A body on a slide joint whose parent is a free or mocap body; both have the same orientation.
 
-    world: World
-    name: str
+    Attributes:
+        travel: (N,) position of the joint [m], a live view.
+    """
 
-    @property
-    def travel(self) -> np.ndarray:
-        """(N,) position of the joint [m], a live view."""
-        joint = int(self.world.model.body(self.name).jntadr[0])
-        return self.world.qpos[:, int(self.world.model.jnt_qposadr[joint])]
+    def __init__(self, world: World, name: str) -> None:
+        model = world.model
+        body = model.body(name)
+        joint = model.joint(int(body.jntadr[0]))
+        self.travel: np.ndarray = world.qpos[:, int(joint.qposadr[0])]
+        self._parent = pose_view(world, model.body(int(body.parentid[0])).name)
+        self._closed, self._axis = body.pos.copy(), joint.axis.copy()  # in the parent's frame, closed at position 0
+        self._low, self._high = joint.range
+        self._turned = np.zeros((world.n, 4)), np.zeros((world.n, 3)), np.zeros((world.n, 3))
 
     def pose(self) -> Pose:
         """Parent's pose, moved by the joint."""
-        (position, quaternion), closed, axis = self._frame()
-        return position + turn(quaternion, closed + self.travel[:, None] * axis), quaternion
+        position, quaternion = self._parent
+        known, closed, axis = self._turned
+        if (rows := np.flatnonzero((known != quaternion).any(1))).size:  # a mocap body stays as it is for an episode
+            known[rows] = now = quaternion[rows]
+            closed[rows], axis[rows] = turn(now, self._closed[None]), turn(now, self._axis[None])
+        return position + closed + self.travel[:, None] * axis, quaternion
 
     def follow(self, position: np.ndarray) -> None:
         """Set the joint to where the body is nearest to a position (N, 3) [m], within the joint's range."""
-        (parent, quaternion), closed, axis = self._frame()
+        parent, quaternion = self._parent
         local = turn(quaternion * np.array([1.0, -1.0, -1.0, -1.0]), position - parent)
-        low, high = self.world.model.joint(int(self.world.model.body(self.name).jntadr[0])).range
-        self.travel[:] = np.clip((local - closed) @ axis, low, high)
-
-    def _frame(self) -> tuple[Pose, np.ndarray, np.ndarray]:
-        """The parent's pose; place at joint position 0 and axis of the joint in the parent's frame, (3,) each."""
-        model = self.world.model
-        body = model.body(self.name)
-        parent = pose_view(self.world, model.body(int(body.parentid[0])).name)
-        return parent, body.pos, model.jnt_axis[int(body.jntadr[0])]
+        self.travel[:] = np.clip((local - self._closed) @ self._axis, self._low, self._high)
 
 
 def _slides(world: World, name: str) -> bool:
@@ -109,10 +109,10 @@ def _slides(world: World, name: str) -> bool:
 
 
 def turn(quaternion: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    """Vectors (N, 3) turned by unit quaternions w x y z (N, 4): v + 2 w (u x v) + 2 u x (u x v)."""
+    """Vectors (N or 1, 3) turned by unit quaternions w x y z (N, 4): v + 2 w (u x v) + 2 u x (u x v)."""
     w, u = quaternion[:, :1], quaternion[:, 1:]
-    cross = np.cross(u, vector)
-    return vector + 2.0 * (w * cross + np.cross(u, cross))
+    moved = cross(u, vector)
+    return vector + 2.0 * (w * moved + cross(u, moved))
 
 
 def yaw_of(quaternion: np.ndarray) -> np.ndarray:

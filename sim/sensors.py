@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from robo_rl import random
+from robo_rl.kinematics import cross
 from robo_rl.robot import Sensor, Stamp
 from robo_rl.spec import Spec
 from robo_rl.tracking import pose_feature
@@ -46,6 +47,7 @@ class ObjectTracker(Sensor):
         self._captured = np.zeros((noise.delay + 1, world.n), np.int64)  # tick of each capture
         self._stream = random.stream("tracker")
         self._cursor = 0
+        self.captured = self._history[0]  # (N, B, 7), the bodies as they were at the last `read`
         self._scale: np.ndarray | None = None  # (N, 1, 1), factor on the noise
         self._bias = np.zeros((world.n, 1, 3))  # [m]
 
@@ -63,13 +65,10 @@ class ObjectTracker(Sensor):
         pose, tick = self._history[oldest], self._captured[oldest]
         if self.noise.position or self.noise.rotation:
             pose = self._disturb(pose, tick)
-        pose = np.where(pose[..., 3:4] < 0, pose * _FLIP, pose).astype(np.float32)
-        obs = {key: np.ascontiguousarray(pose[:, index]) for index, key in enumerate(self._keys)}
-        times: np.ndarray = tick * self.world.dt
-        return obs, dict.fromkeys(obs, times)
+        return _shown(self._keys, pose, tick * self.world.dt)
 
     def _capture(self) -> None:
-        now = self._history[self._cursor]
+        now = self.captured = self._history[self._cursor]
         for index, source in enumerate(self._sources):
             position, quaternion = source()
             now[:, index, :3] = position
@@ -92,6 +91,25 @@ class ObjectTracker(Sensor):
         return noisy
 
 
+class TruePoses(Sensor):
+    """A tracker's bodies as they are, without its noise and its delay. Has to be read after the tracker."""
+
+    def __init__(self, tracker: ObjectTracker, prefix: str) -> None:
+        self._tracker, self._keys = tracker, tuple(prefix + key for key in tracker.obs_spec)
+        self.obs_spec = Spec(dict.fromkeys(self._keys, pose_feature()))
+
+    def read(self) -> tuple[Obs, Stamp]:
+        world = self._tracker.world
+        return _shown(self._keys, self._tracker.captured, world.tick * world.dt)
+
+
+def _shown(keys: Sequence[str], pose: np.ndarray, times: np.ndarray) -> tuple[Obs, Stamp]:
+    """Poses (N, B, 7) captured at `times` (N,) [s], as observations of B keys, their quaternions with w >= 0."""
+    pose = np.where(pose[..., 3:4] < 0, pose * _FLIP, pose).astype(np.float32)
+    obs = {key: np.ascontiguousarray(pose[:, index]) for index, key in enumerate(keys)}
+    return obs, dict.fromkeys(obs, times)
+
+
 _FLIP = np.array([1.0, 1, 1, -1, -1, -1, -1])
 
 
@@ -100,8 +118,7 @@ def _rotate(q: np.ndarray, vector: np.ndarray) -> np.ndarray:
     w, v = q[..., :1], q[..., 1:]
     half = 0.5 * vector
     out = np.empty_like(q)
-    out[..., :1] = w - (v * half).sum(-1, keepdims=True)
-    cross = v[..., [1, 2, 0]] * half[..., [2, 0, 1]] - v[..., [2, 0, 1]] * half[..., [1, 2, 0]]
-    out[..., 1:] = v + w * half + cross
-    out /= np.sqrt(np.maximum((out * out).sum(-1, keepdims=True), 1e-12))  # a row that was never set up has no pose
+    out[..., 0] = q[..., 0] - np.vecdot(v, half)
+    out[..., 1:] = v + w * half + cross(v, half)
+    out /= np.sqrt(np.maximum(np.vecdot(out, out), 1e-12))[..., None]  # a row that was never set up has no pose
     return out

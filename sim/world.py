@@ -60,6 +60,7 @@ class World:
         self.mocap_pos, self.mocap_quat = self.batch.bind("mocap_pos"), self.batch.bind("mocap_quat")
         self._state = np.asarray(self.batch.bind("time").base)  # (N, nstate): every state field is a view of it
         self._before = self._state.copy()
+        self._initial = self._state[0].copy()
         self.seed, self.tick = np.zeros(n, np.int64), np.zeros(n, np.int64)
         self.fresh, self.diverged = np.ones(n, bool), np.zeros(n, bool)
 
@@ -69,7 +70,7 @@ class World:
 
     def reset(self, where: np.ndarray, seeds: np.ndarray) -> None:
         """Put rows `where` (N,) bool at the model's initial state, for the episodes of `seeds` (N,) int64."""
-        self.batch.reset(np.flatnonzero(where), stage=mujoco.mjtStage.mjSTAGE_NONE)
+        self._state[where] = self._initial
         self.seed[where] = seeds[where]
         self.tick[where] = 0
         self._forget(where)
@@ -88,16 +89,18 @@ class World:
         """Physics alone: so many time steps of the rows `live` (N,) bool."""
         ids = None if live.all() else np.flatnonzero(live)
         self._before[:] = self._state
-        failed = self._step(ids, substeps)
-        broken = ~(np.abs(self.qvel).max(axis=1) < MAX_SPEED)  # NaN compares false
+        failed, speed = self._step(ids, substeps), np.abs(self.qvel)
+        warned = self.batch.warning.any()
+        if failed is None and not warned and speed.max() < MAX_SPEED:  # NaN compares false
+            return
+        broken = ~(speed.max(axis=1) < MAX_SPEED)
         if failed is not None:
             broken[failed] = True
-        if self.batch.warning.any():
+        if warned:
             broken |= self.batch.warning[:, _BROKEN, 1].any(axis=1)
             self.batch.warning[:] = 0
-        if broken.any():
-            self._state[broken] = self._before[broken]
-            self.diverged |= broken & live
+        self._state[broken] = self._before[broken]
+        self.diverged |= broken & live
 
     def _step(self, ids: np.ndarray | None, substeps: int) -> np.ndarray | None:
         """Step; ids of the simulations in which MuJoCo raised an error (they keep their state)."""

@@ -35,6 +35,8 @@ def test_a_row_does_not_depend_on_how_many_there_are() -> None:
     whole = kinematics.tool_pose(q)
     for row in (0, BLOCK - 1, BLOCK, 2 * BLOCK + 6):
         assert np.array_equal(kinematics.tool_pose(q[row : row + 1])[0], whole[row])
+    for rows in (2, 7, 8, 9, 64, 100):
+        assert np.array_equal(kinematics.tool_pose(q[:rows]), whole[:rows])
 
 
 def test_the_quaternion_has_unit_length_and_no_negative_w() -> None:

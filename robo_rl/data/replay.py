@@ -16,6 +16,10 @@ from robo_rl.policy import Policy
 from robo_rl.spec import Spec
 from robo_rl.types import Action, Kind, Reason, Step
 
+# An enum's member takes NumPy several times as long as a plain number.
+_, _MID, _LAST, _RESET = map(int, Kind)
+_DIVERGED = int(Reason.DIVERGED)
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -60,12 +64,12 @@ class Replay:
         width = self._split + extra_spec.vector_size
         shape = (self.length, n)
         self._data = {
-            "inputs": np.zeros((*shape, width), np.float32),
+            "inputs": np.full((*shape, width), 0, np.float32),  # takes its memory now, not while robots move
             "applied": np.zeros((*shape, action_size), np.float32),
             "reward": np.zeros(shape, np.float32),
             "discount": np.ones(shape, np.float32),
             "to_go": np.full(shape, np.nan, np.float32),
-            "kind": np.full(shape, Kind.RESET, np.uint8),
+            "kind": np.full(shape, _RESET, np.uint8),
             "start": np.zeros(shape, bool),  # whether a transition starts here
         }
         self._head = 0  # next slot to write
@@ -84,19 +88,19 @@ class Replay:
         """Observe one tick of the loop. Masked (RESET) and diverged steps are never part of a transition."""
         data, head = self._data, self._head
         previous = (head - 1) % self.length
-        masked = step.reason == Reason.DIVERGED
-        kind = np.where(masked, Kind.RESET, step.kind)
-        arrived = (kind == Kind.MID) | (kind == Kind.LAST)
-        data["inputs"][head, :, : self._split] = self.obs_spec.pack(step.obs)
+        masked = step.reason == _DIVERGED
+        kind = np.where(masked, _RESET, step.kind)
+        arrived = (kind == _MID) | (kind == _LAST)
+        self.obs_spec.pack(step.obs, out=data["inputs"][head, :, : self._split])
         if len(self.extra_spec):
-            data["inputs"][head, :, self._split :] = self.extra_spec.pack(action.extra)
+            self.extra_spec.pack(action.extra, out=data["inputs"][head, :, self._split :])
         data["applied"][head] = step.applied
         data["reward"][head] = step.reward
         data["discount"][head] = step.discount if self.bootstrap_timeouts else step.discount * ~step.last
         data["kind"][head] = kind
         data["to_go"][head] = np.nan
         data["start"][head] = False
-        data["start"][previous] = arrived & (data["kind"][previous] <= Kind.MID)
+        data["start"][previous] = arrived & (data["kind"][previous] <= _MID)
         self.steps += int(data["start"][previous].sum())
         self._head = (head + 1) % self.length
 
@@ -110,7 +114,7 @@ class Replay:
         for slot in (self._head - 1 - np.arange(self.length)) % self.length:
             kind = data["kind"][slot]
             data["to_go"][slot] = np.where(data["start"][slot], ahead, np.nan)
-            after = np.where(kind == Kind.LAST, np.float32(0), data["to_go"][slot])
+            after = np.where(kind == _LAST, np.float32(0), data["to_go"][slot])
             ahead = data["reward"][slot] + np.float32(gamma) * data["discount"][slot] * after
 
     def sample(self, n: int, rng: np.random.Generator, steps: int = 1, gamma: float = 0.99, actions: int = 1) -> Batch:
@@ -210,7 +214,7 @@ def _stack(episodes: Sequence[Episode], t: int, seeds: np.ndarray, obs_spec: Spe
         return np.stack([getattr(episode, name)[i] for episode, i in zip(episodes, at, strict=True)])
 
     over = np.array([t >= len(episode) for episode in episodes])
-    kind = np.where(over, Kind.RESET, gather("kind")).astype(np.uint8)
+    kind = np.where(over, _RESET, gather("kind")).astype(np.uint8)
     obs = {key: np.stack([e.obs[key][i] for e, i in zip(episodes, at, strict=True)]) for key in obs_spec}
     names = ("reward", "discount")
     reward, discount = (gather(name).astype(np.float32) for name in names)

@@ -48,18 +48,19 @@ class Joystick(LeggedTask):
         self._period, self._grace = (round(seconds / world.dt) for seconds in (config.period, config.grace))
         self._low, self._width = np.array(config.low), np.array(config.high) - config.low
         self._counted, self._tracked = np.zeros(world.n, np.int64), np.zeros(world.n, np.int64)
-        self._commands, self._drawn = np.zeros((world.n, 3)), np.full((2, world.n), -1)
+        self._commands = np.zeros((world.n, 3))
+        self._drawn = np.full(world.n, -1), np.full(world.n, -1)  # seed and number of the command
 
     def begin(self, where: np.ndarray, seeds: np.ndarray) -> np.ndarray:
         self._counted[where] = self._tracked[where] = 0
         return super().begin(where, seeds)
 
     def command(self) -> np.ndarray:
-        now = np.stack([self.world.seed, self.world.tick // self._period])
-        if not np.array_equal(now, self._drawn):
-            draw = random.uniform(now[0], 1 + now[1], self._stream, 4)
+        seed, number = self.world.seed, self.world.tick // self._period
+        if (seed != self._drawn[0]).any() or (number != self._drawn[1]).any():
+            draw = random.uniform(seed, 1 + number, self._stream, 4)
             moving = draw[:, 3:] >= self.config.stand
-            self._commands, self._drawn = moving * (self._low + self._width * draw[:, :3]), now
+            self._commands, self._drawn = moving * (self._low + self._width * draw[:, :3]), (seed.copy(), number)
         return self._commands
 
     def watch(self) -> None:
