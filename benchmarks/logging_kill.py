@@ -36,7 +36,6 @@ from robo_rl.log.recover import recover
 
 ALLOWED = {"control": 2 / RATE, "recorder": 0.3, "power": 1.3}  # [s]
 SETTLE = 120.0  # [s] a process may take to begin its file, or to finish that of a killed loop
-CATCH_UP = 0.5  # [s] for the ticks that came while the recorder started
 LONGEST = 3.0  # [s] from the first tick to the kill
 
 
@@ -90,7 +89,7 @@ def trial(folder: Path, killed: str, delay: float) -> Trial:
     with (folder.with_suffix(".txt")).open("w+") as output, subprocess.Popen(command, stdout=output) as process:
         try:
             _wait(lambda: begun.exists() and begun.stat().st_size > 0 and holds_ticks(log))
-            time.sleep(CATCH_UP + delay)
+            time.sleep(delay)
             lines = Path(output.name).read_text().splitlines()
             os.kill(int(lines[0]) if killed == "recorder" else process.pid, signal.SIGKILL)
             at = time.monotonic()

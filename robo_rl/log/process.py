@@ -22,10 +22,11 @@ from robo_rl.log.ring import TickRing
 NICE = 5
 PATIENCE = 60.0  # [s] that the process may take to write what was waiting
 LOOK = 0.1  # [s] between two looks at whether it lives
+START = 20.0  # [s] that its start is waited for: ticks that come before it are lost where it is killed
 
 
 class RecorderProcess:
-    """The control loop's side: creates the ring and starts the process that empties it.
+    """The control loop's side: creates the ring, starts the process that empties it, and waits until it does.
 
     Raises:
         OSError: there is not enough memory.
@@ -37,6 +38,9 @@ class RecorderProcess:
         self.ring, self.pictures = _rings(layout, slots, recording, self._child.memory)
         self._looked = time.monotonic()
         self._child.tell(to_text(recording.to_json()).encode() + b"\n")
+        end = time.monotonic() + START
+        while not self.ring.read and self._child.running and time.monotonic() < end:
+            time.sleep(0.002)
 
     @property
     def pid(self) -> int:
@@ -95,7 +99,9 @@ def main(number: int, parent: int, slots: int) -> int:
     recording = Recording.from_json(json.loads(sys.stdin.buffer.readline()))
     layout = recording.layout
     memory = shared(number, _size(layout, slots, recording))
-    drain = Drain(*_rings(layout, slots, recording, memory), recording)
+    ring, pictures = _rings(layout, slots, recording, memory)
+    drain = Drain(ring, pictures, recording)
+    ring.begin_reading()
     drain.work(lambda seconds: left_alone(parent, seconds))
     return 0 if drain.error is None else 1
 

@@ -19,7 +19,7 @@ from robo_rl.types import Action, Step
 NANO = 1_000_000_000
 LONGEST_TEXT = 1000  # bytes of a serialised text
 _TEXT = np.dtype([("row", "<i4"), ("channel", "<u4"), ("time", "<u8"), ("size", "<u4"), ("data", f"V{LONGEST_TEXT}")])
-_TICKS_IN, _TICKS_OUT, _TEXTS_IN, _TEXTS_OUT, _STOPPED = range(5)
+_TICKS_IN, _TICKS_OUT, _TEXTS_IN, _TEXTS_OUT, _STOPPED, _READ = range(6)
 _HEAD, _REASON = 64, 256  # bytes
 
 
@@ -94,6 +94,15 @@ class TickRing:
     @property
     def full(self) -> bool:
         return self.waiting >= self.slots
+
+    @property
+    def read(self) -> bool:
+        """Whether there is somebody who empties it."""
+        return bool(self._count[_READ])
+
+    def begin_reading(self) -> None:
+        """The reader is there."""
+        self._count[_READ] = 1
 
     @property
     def stopped(self) -> bool:
