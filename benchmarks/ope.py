@@ -55,8 +55,8 @@ POOLS = {
         9, (1,) * 21, 0, 200,
     ),
     "report": Pool(
-        (*product((100, 60, 40, 25, 15, 8), (2000, 600), (2,)), *product((100, 60), (2000, 600), (3,))),
-        21, tuple(range(100, 116)), 99, 300,
+        (*product((100, 60, 40, 25, 15, 8), (2000, 600), (2,)), *product((100, 60, 40, 25), (2000, 600), (3,))),
+        21, tuple(range(100, 120)), 99, 300,
     ),
 }  # fmt: skip
 TARGETS = {"rank_correlation": 0.6, "regret_at_1": 0.05, "mean_absolute_error": 0.1}

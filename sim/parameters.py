@@ -13,7 +13,9 @@ from robo_rl.errors import CorruptFile, UnknownName, UserError
 from sim.rig import SimRig
 from sim.servo import MAX_LATENCY
 
-JOINTS = {"armature": 0.01, "damping": 0.1, "frictionloss": 0.05, "gain": 10.0, "mass": 0.1}  # group -> usual size
+JOINTS = {  # group -> usual size
+    "armature": 0.01, "damping": 0.1, "drag": 0.05, "frictionloss": 0.05, "gain": 10.0, "mass": 0.1,
+}  # fmt: skip
 LATENCY = "latency"
 GROUPS = (*JOINTS, LATENCY)
 RANGE = (0.05, 20.0)  # of a number, in units of its size
@@ -22,8 +24,9 @@ RANGE = (0.05, 20.0)  # of a number, in units of its size
 class Parameters:
     """Some named numbers of the robot of a rig, which every simulation has for itself.
 
-    `armature.JOINT` [kg.m2], `damping.JOINT` [N.m.s/rad], `frictionloss.JOINT` [N.m], `gain.JOINT` of its servo
-    [N.m/rad], `mass.JOINT` of its link [kg] (its inertia follows), and `latency` [ticks].
+    `armature.JOINT` [kg.m2], `damping.JOINT` [N.m.s/rad], `drag.JOINT` [N.m.s2/rad2] (a torque that grows with the
+    square of the speed), `frictionloss.JOINT` [N.m], `gain.JOINT` of its servo [N.m/rad], `mass.JOINT` of its link [kg]
+    (its inertia follows), and `latency` [ticks].
 
     Args:
         rig: with one robot; it is given a servo model where it has none, since that is what delays.
@@ -81,6 +84,7 @@ class _Place:
         at = {
             "armature": [("dof_armature", int(dof.dofadr[0]))],
             "damping": [("dof_damping", int(dof.dofadr[0]))],
+            "drag": [("dof_dampingpoly", int(dof.dofadr[0]))],
             "frictionloss": [("dof_frictionloss", int(dof.dofadr[0]))],
             "mass": [("body_mass", int(link)), ("body_inertia", int(link))],
             "gain": [(f"actuator_{part}prm", int(world.model.actuator(servo).id)) for part in ("gain", "bias")],
