@@ -1,11 +1,11 @@
 """`python -m benchmarks sysid [run=FOLDER] [reality=NAME]`: a simulation is fitted to "reality" and judged by what it
 then predicts.
 
-A "reality" is a simulation of another class than the one that is fitted: numbers of a file in benchmarks/realities/, and
-a servo with dead band, backlash, an encoder, a torque that falls with speed, and a delay. `worn` has other gains,
+A "reality" is a simulation of another class than the one that is fitted: numbers of a file in benchmarks/realities/,
+and a servo with dead band, backlash, an encoder, a torque that falls with speed, and a delay. `worn` has other gains,
 damping and masses; `drag` has friction that grows with the square of the speed, which is not fitted. Judged on episodes
-that were not fitted, and by how far a cloned policy's success lies from its success in reality. A step whose result.json
-exists is skipped. Writes benchmarks/sysid.json; what it ran lies in build/sysid/.
+that were not fitted, and by how far a cloned policy's success lies from its success in reality. A step whose
+result.json exists is skipped. Writes benchmarks/sysid.json; what it ran lies in build/sysid/.
 """
 
 from __future__ import annotations
