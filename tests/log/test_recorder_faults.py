@@ -123,6 +123,27 @@ def test_a_killed_recorder_does_not_disturb_control(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("realtime", [None, 1])
+@pytest.mark.parametrize("jump", [-3600.0, 86400.0])
+def test_a_clock_that_jumps_leaves_the_log_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, realtime: int | None, jump: float
+) -> None:
+    read = time.time
+    with Recorder(tmp_path, OBS, ACT, NONE, {}, 0.1, realtime=realtime) as recorder:
+        for index, (step, action) in enumerate(ticks(40)):
+            if index == 20:
+                monkeypatch.setattr(time, "time", lambda: read() + jump)
+                monkeypatch.setattr(time, "time_ns", lambda: int(1e9 * (read() + jump)))
+            recorder(step, action)
+    (log,) = logs(tmp_path)
+    assert not log.truncated and len(log.episodes[0]) == 40
+    wall, monotonic = log.timing["wall"], log.timing["monotonic"]
+    assert abs(wall[20] - wall[19] - jump) < 60 and (np.diff(monotonic) > 0).all()
+    with log.path.open("rb") as file:
+        times = [message.log_time for _, _, message in make_reader(file).iter_messages(topics=["step"])]
+    assert (np.diff(times) > 0).all() and times[-1] - times[0] < 60e9
+
+
+@pytest.mark.parametrize("realtime", [None, 1])
 def test_a_full_disk_is_a_reported_fault_and_control_goes_on(tmp_path: Path, realtime: int | None) -> None:
     said: list[str] = []
     recorder = Recorder(tmp_path, OBS, ACT, NONE, {}, 0.1, realtime=realtime, report=said.append)
