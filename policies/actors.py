@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from policies.networks import Ensemble, Inputs, Normalise, mlp
+from policies.vision import Eyes, empty_eyes, eyes_config, seen, seen_size
 from robo_rl.errors import UnknownName
 
 
@@ -29,14 +30,14 @@ class Features(nn.Module):
 
     kind = "residual"
 
-    def __init__(self, observation: Inputs, action: Normalise, chunk: bool = True) -> None:
+    def __init__(self, observation: Inputs, action: Normalise, chunk: bool = True, eyes: Eyes | None = None) -> None:
         super().__init__()
-        self.observation, self.action, self.chunk = observation, action, chunk
+        self.observation, self.action, self.chunk, self.eyes = observation, action, chunk, eyes
         self.actions = len(action.mean)
 
     def size(self, extra: int) -> int:
         """Width of the features for `extra` packed extras."""
-        return self.observation.size + (extra if self.chunk else self.actions)
+        return self.observation.size + (extra if self.chunk else self.actions) + seen_size(self.eyes)
 
     def base(self, extra: Tensor) -> Tensor:
         """(B, A): the base action, raw units."""
@@ -46,10 +47,10 @@ class Features(nn.Module):
         """(B, A): what the head's output is added to, raw units."""
         return self.base(extra)
 
-    def forward(self, obs: Tensor, extra: Tensor) -> Tensor:
+    def forward(self, obs: Tensor, extra: Tensor, pictures: Tensor | None = None) -> Tensor:
         a = self.actions
         base, rest, phase = extra[:, :a], extra[:, a:-1], extra[:, -1:]
-        parts = (self.observation(obs), self.action(base))
+        parts = (*seen(self.eyes, pictures), self.observation(obs), self.action(base))
         if not self.chunk:
             return torch.cat(parts, 1)
         chunk = (rest.reshape(-1, rest.shape[1] // a, a) - base[:, None]) / (0.25 * self.action.std)
@@ -57,7 +58,7 @@ class Features(nn.Module):
 
     def config(self) -> dict[str, Any]:
         """What a bundle's JSON needs to build an empty one."""
-        return {"features": self.kind, "chunk": self.chunk}
+        return {"features": self.kind, "chunk": self.chunk, "eyes": eyes_config(self.eyes)}
 
 
 class OwnFeatures(nn.Module):
@@ -71,14 +72,16 @@ class OwnFeatures(nn.Module):
     kind = "own"
     centre: Tensor
 
-    def __init__(self, observation: Inputs, action: Normalise, centre: Tensor, relative_to: int | None) -> None:
+    def __init__(
+        self, observation: Inputs, action: Normalise, centre: Tensor, relative_to: int | None, eyes: Eyes | None = None
+    ) -> None:
         super().__init__()
-        self.observation, self.action, self.relative_to = observation, action, relative_to
+        self.observation, self.action, self.relative_to, self.eyes = observation, action, relative_to, eyes
         self.actions = len(action.mean)
         self.register_buffer("centre", centre.float().clone())
 
     def size(self, extra: int) -> int:
-        return self.observation.size
+        return self.observation.size + seen_size(self.eyes)
 
     def base(self, extra: Tensor) -> Tensor:
         return extra[:, : self.actions]
@@ -88,11 +91,13 @@ class OwnFeatures(nn.Module):
             return torch.zeros_like(self.base(extra)) + self.centre
         return obs[:, self.relative_to : self.relative_to + self.actions] + self.centre
 
-    def forward(self, obs: Tensor, extra: Tensor) -> Tensor:
-        return self.observation(obs)
+    def forward(self, obs: Tensor, extra: Tensor, pictures: Tensor | None = None) -> Tensor:
+        if self.eyes is None:
+            return self.observation(obs)
+        return torch.cat((*seen(self.eyes, pictures), self.observation(obs)), 1)
 
     def config(self) -> dict[str, Any]:
-        return {"features": self.kind, "relative_to": self.relative_to}
+        return {"features": self.kind, "relative_to": self.relative_to, "eyes": eyes_config(self.eyes)}
 
 
 class Head(nn.Module):
@@ -247,7 +252,8 @@ class Critic(nn.Module):
 
 
 class Actor(nn.Module):
-    """Packed observation, packed extras and exploration (B, A) in units of the bound -> executed action (B, A).
+    """Packed observation, packed extras, exploration (B, A) in units of the bound, and pictures where the features have
+    eyes -> executed action (B, A).
 
     With a `critic` the better of two actions is executed, by the mean of its heads: the head's, or the base's (IBRL,
     arXiv 2311.02198; EXPO, arXiv 2507.07986).
@@ -257,8 +263,8 @@ class Actor(nn.Module):
         super().__init__()
         self.features, self.head, self.critic = features, head, critic
 
-    def forward(self, obs: Tensor, extra: Tensor, noise: Tensor) -> Tensor:
-        features, reference = self.features(obs, extra), self.features.reference(obs, extra)
+    def forward(self, obs: Tensor, extra: Tensor, noise: Tensor, pictures: Tensor | None = None) -> Tensor:
+        features, reference = self.features(obs, extra, pictures), self.features.reference(obs, extra)
         action = self.head.executed(reference, self.head.perturbed(features, noise))
         if self.critic is None:
             return action
@@ -287,10 +293,11 @@ def empty_actor(config: Mapping[str, Any], observation: Inputs, action: Normalis
     if kind not in ("residual", "own"):
         raise UnknownName("features", kind, ("residual", "own"))
     features: Features | OwnFeatures
+    eyes = empty_eyes(config.get("eyes"))
     if kind == "residual":
-        features = Features(observation, action, config.get("chunk", True))
+        features = Features(observation, action, config.get("chunk", True), eyes)
     else:
-        features = OwnFeatures(observation, action, zeros, config["relative_to"])
+        features = OwnFeatures(observation, action, zeros, config["relative_to"], eyes)
     size = features.size(extra)
     shape = (config.get("norm", True), config.get("dropout", 0.0))
     head = HEADS[config.get("head", "deterministic")](size, config["hidden"], zeros, zeros, zeros, *shape)

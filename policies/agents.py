@@ -15,11 +15,13 @@ from policies.bundle import Bundle
 from policies.chunk_actor import ChunkFeatures
 from policies.flow import FlowHead
 from policies.networks import ChunkNet, Inputs, Normalise
-from robo_rl.errors import UnknownName
+from policies.vision import Eyes
+from robo_rl.errors import UnknownName, UserError
 from robo_rl.spec import Feature, Spec
 
 LEAST_CORRECTION = 0.05  # least range of an action that a correction's bound is a share of, raw units
 LEAST_OWN = 1e-3
+EYES = ("fresh", "base")
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,35 @@ class Agent:
 
 @dataclass(frozen=True)
 class Shape:
-    """Widths of critic and head, critics in the ensemble, what they are made of."""
+    """Widths of critic and head, critics in the ensemble, what they are made of, and what they look at.
+
+    `cameras`: names of those that they see; None: those that the base sees. `eyes`: "fresh" are new ones, "base" begin
+    as the base's.
+    """
 
     hidden: Sequence[int]
     heads: int
     norm: bool = True
     dropout: float = 0.0
+    cameras: Sequence[str] | None = None
+    eyes: str = "fresh"
+
+
+def eyes_for(bundle: Bundle, shape: Shape) -> Eyes | None:
+    """The eyes of a learner on a bundle.
+
+    Raises:
+        UserError: the base has none to begin with, or sees other cameras.
+    """
+    if shape.eyes not in EYES:
+        raise UnknownName("learner.eyes", shape.eyes, EYES)
+    of_base, seen = bundle.network.eyes, bundle.cameras
+    wanted = seen if shape.cameras is None else tuple(shape.cameras)
+    if shape.eyes == "fresh" or not wanted:
+        return Eyes.of(bundle.obs_spec, wanted)
+    if of_base is None or wanted != seen:
+        raise UserError(f"learner.eyes=base: the base sees cameras={list(seen)}, not {list(wanted)}")
+    return copy.deepcopy(of_base).requires_grad_(True)
 
 
 def residual(
@@ -48,7 +73,8 @@ def residual(
     `chunk=False` hides from it which part of its chunk the base is at.
     """
     torch.manual_seed(seed)
-    features = Features(copy.deepcopy(bundle.network.observation), copy.deepcopy(bundle.network.action), chunk)
+    observation, action = copy.deepcopy(bundle.network.observation), copy.deepcopy(bundle.network.action)
+    features = Features(observation, action, chunk, eyes_for(bundle, shape))
     bound = scale * torch.clamp(_middle_and_half(actions)[1], min=LEAST_CORRECTION)
     return _agent(bundle, features, bound, shape, seed, head, own=False)
 
@@ -64,13 +90,15 @@ def own(
     relative = actions if offset is None else actions - obs[:, offset : offset + actions.shape[1]]
     centre, half = _middle_and_half(relative)
     observation, action = copy.deepcopy(bundle.network.observation), copy.deepcopy(bundle.network.action)
-    features = OwnFeatures(observation, action, centre, offset)
+    features = OwnFeatures(observation, action, centre, offset, eyes_for(bundle, shape))
     bound = (1 + scale) * torch.clamp(half, min=LEAST_OWN)
     return _agent(bundle, features, bound, shape, seed, head, own=True)
 
 
 def chunks(bundle: Bundle, obs: np.ndarray, actions: np.ndarray, shape: Shape, scale: float, seed: int) -> Agent:
     """Proposes and values whole chunks; `actions` (F, H * A) are what was executed from `obs` (F, D) on."""
+    if eyes_for(bundle, shape) is not None:
+        raise UserError("learner.cameras: a learner of whole chunks looks at no pictures; choose another learner")
     torch.manual_seed(seed)
     offset, width = bundle.network.relative_to, bundle.act_spec.size
     horizon = actions.shape[1] // width

@@ -27,9 +27,10 @@ from policies.cloned import ClonedPlanner
 from policies.compose import NOISES, Chunked, Noise, Residual
 from policies.flow import FlowHead, FlowNet, FlowPlanner
 from policies.networks import ChunkNet, ChunkNetwork, Inputs, Normalise, like_pairs
-from robo_rl.errors import CorruptFile, UnknownName, UserError
+from policies.vision import empty_eyes
+from robo_rl.errors import CorruptFile, SpecMismatch, UnknownName, UserError
 from robo_rl.policy import Planner, Policy
-from robo_rl.spec import Feature, Spec, require_equal
+from robo_rl.spec import Feature, Spec, other_period, require_equal
 
 FORMAT = 1
 BASES: Mapping[str, tuple[type[ChunkNetwork], Any]] = {
@@ -55,7 +56,8 @@ class Bundle:
     """A base policy, perhaps with an actor learned on it, and the specs it fits.
 
     `actor` is None for a base alone. `steering` lasts as long as this object: it is not saved. `dither` is the noise
-    that the actor is deployed with. `meta` holds what it was trained on (task, robot, seeds, results).
+    that the actor is deployed with. `meta` holds what it was trained on (task, robot, seeds, results); `dt` is the
+    control period [s] there, None where nobody knows.
     """
 
     obs_spec: Spec
@@ -66,11 +68,17 @@ class Bundle:
     steering: Steering | None = None
     dither: Dither | None = None
     meta: dict[str, Any] = field(default_factory=dict)
+    dt: float | None = None
     chunking: Callable[[Planner, int, Feature], Policy] = Chunked  # what executes the base's chunks
 
     @property
     def fingerprint(self) -> str:
         return fingerprint(self.obs_spec, self.act_spec)
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Names of those that the base looks at."""
+        return () if self.network.eyes is None else tuple(key.partition("/")[2] for key in self.network.eyes.keys)
 
     @property
     def uses(self) -> tuple[str, ...]:
@@ -101,10 +109,15 @@ class Bundle:
             planner = BestOf(planner, self.steering.actor.eval(), self.obs_spec, self.steering.candidates)
         return self.chunking(planner, self.execute, self.act_spec)
 
-    def require(self, obs_spec: Spec, act_spec: Feature, where: str) -> None:
-        """Raise `SpecMismatch` with the difference unless the bundle fits these specs."""
-        have = Spec({**self.obs_spec, "action": self.act_spec})
-        require_equal(have, Spec({**obs_spec, "action": act_spec}), f"the bundle does not fit {where}")
+    def require(self, obs_spec: Spec, act_spec: Feature, where: str, dt: float | None = None) -> None:
+        """Raise `SpecMismatch` with the difference unless the bundle fits these specs and this control period [s]."""
+        have, need = Spec({**self.obs_spec, "action": self.act_spec}), Spec({**obs_spec, "action": act_spec})
+        try:
+            require_equal(have, need, f"the bundle (left) does not fit {where} (right)", other_period(self.dt, dt))
+        except SpecMismatch as error:
+            made = " ".join(f"{key}={self.meta[key]}" for key in ("task", "robot") if key in self.meta)
+            advice = f"; it was trained with {made}: use it there, or train one that fits" if made else ""
+            raise SpecMismatch(f"{error}{advice}") from None
 
     def to(self, device: str) -> Bundle:
         for module in _modules(self).values():
@@ -123,6 +136,7 @@ class Bundle:
             "base": {**self.network.config(), "execute": self.execute},
             "residual": None if self.actor is None else self.actor.config(),
             "dither": None if self.dither is None else asdict(self.dither),
+            "dt": self.dt,
             "meta": self.meta,
         }
         files = {"weights.safetensors": weights, "policy.json": json.dumps(data, indent=1).encode()}
@@ -178,8 +192,9 @@ def _read(place: Path) -> Bundle:
         return Inputs(torch.zeros(size), torch.ones(size), pairs)
 
     kind = BASES[base.get("kind", ChunkNet.kind)][0]
-    network = kind(inputs(), _identity(actions), base["horizon"], base["hidden"], relative_to=base["relative_to"])
-    bundle = Bundle(obs_spec, act_spec, network, base["execute"], meta=data["meta"])
+    shape = {"relative_to": base["relative_to"], "eyes": empty_eyes(base.get("eyes"))}
+    network = kind(inputs(), _identity(actions), base["horizon"], base["hidden"], **shape)
+    bundle = Bundle(obs_spec, act_spec, network, base["execute"], meta=data["meta"], dt=data.get("dt"))
     learned = data["residual"]
     if learned is not None and learned.get("head") == FlowHead.kind:
         bundle.actor = empty_chunk_actor(learned, inputs(), _identity(actions))

@@ -9,6 +9,7 @@ import numpy as np
 
 from policies.actors import Actor
 from policies.lean import Network
+from policies.vision import looks
 from robo_rl import random
 from robo_rl.policy import Planner, Policy
 from robo_rl.spec import Feature, Spec
@@ -163,7 +164,8 @@ class Residual(Policy):
         self.extra_spec = base.extra_spec
         self.share = 1.0
         self._std = 0.0 if noise is None else noise.std
-        self._network = Network(actor)
+        self._network = Network(actor, actor.features.eyes)
+        self._eyes = actor.features.eyes
         self._silence = np.zeros((1, len(actor.head.bound)), np.float32)
         self._seed, self._tick = np.zeros(0, np.int64), np.zeros(0, np.int64)
 
@@ -184,7 +186,8 @@ class Residual(Policy):
     def act(self, obs: Obs) -> Action:
         action = self.base.act(obs)
         noise = self._silence if self.noise is None else self.noise().astype(np.float32)
-        value = self._network(self.obs_spec.pack(obs), self.extra_spec.pack(action.extra), noise)
+        inputs = (self.obs_spec.pack(obs), self.extra_spec.pack(action.extra), noise, *looks(self._eyes, obs))
+        value = self._network(*inputs)
         if self.share < 1.0:
             asked = random.uniform(self._seed, self._tick, random.stream("share"), 1) < self.share
             value = np.where(asked, value, action.extra["base_action"])

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from policies.actors import Head
 from policies.networks import ChunkNetwork, mlp
+from policies.vision import looks
 from robo_rl import random
 from robo_rl.policy import Planner
 from robo_rl.spec import Spec
@@ -53,18 +54,18 @@ class FlowNet(ChunkNetwork):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.body = Flow(self.observation.size, self.horizon * self.actions, self.hidden, self.STEPS)
+        self.body = Flow(self.input_size, self.horizon * self.actions, self.hidden, self.STEPS)
 
-    def loss(self, obs: Tensor, chunk: Tensor, generator: torch.Generator) -> Tensor:
-        return self.body.loss(self.observation(obs), self.target(obs, chunk).flatten(1), generator)
+    def loss(self, obs: Tensor, chunk: Tensor, generator: torch.Generator, pictures: Tensor | None = None) -> Tensor:
+        return self.body.loss(self.inputs(obs, pictures), self.target(obs, chunk).flatten(1), generator)
 
-    def sample(self, obs: Tensor, noise: Tensor) -> Tensor:
+    def sample(self, obs: Tensor, noise: Tensor, pictures: Tensor | None = None) -> Tensor:
         """(B, D), standard normal (B, H * A) -> chunk (B, H, A), raw units."""
-        flat = self.body(self.observation(obs), noise)
+        flat = self.body(self.inputs(obs, pictures), noise)
         return self.restore(obs, flat.reshape(-1, self.horizon, self.actions))
 
-    def forward(self, obs: Tensor) -> Tensor:
-        return self.sample(obs, torch.zeros((len(obs), self.horizon * self.actions), device=obs.device))
+    def forward(self, obs: Tensor, pictures: Tensor | None = None) -> Tensor:
+        return self.sample(obs, torch.zeros((len(obs), self.horizon * self.actions), device=obs.device), pictures)
 
 
 class FlowPlanner(Planner):
@@ -85,7 +86,8 @@ class FlowPlanner(Planner):
         size = self.network.body.size
         noise = draws(rng, samples, size).reshape(-1, size)
         packed = np.repeat(self.obs_spec.pack(obs)[rows], samples, axis=0)
-        chunks = self.network.sample(*(torch.from_numpy(x).to(self._device) for x in (packed, noise)))
+        pictures = (np.repeat(picture[rows], samples, axis=0) for picture in looks(self.network.eyes, obs))
+        chunks = self.network.sample(*(torch.from_numpy(x).to(self._device) for x in (packed, noise, *pictures)))
         return chunks.cpu().numpy().reshape(len(rows), samples, self.horizon, -1)
 
 

@@ -70,7 +70,8 @@ METHODS: Mapping[str, Callable[..., Any]] = {
 
 
 class Lean:
-    """`network` from arrays to an array, equal to PyTorch's result but for rounding.
+    """`network` from arrays to an array, equal to PyTorch's result but for rounding. Inputs with a default are left
+    out.
 
     Works on the network's own weights, so one that is still learning is followed. Raises `TypeError`, when it is made,
     for an operation that it does not know.
@@ -83,7 +84,7 @@ class Lean:
         self._weights: list[tuple[int, Tensor]] = []
         self._program: list[tuple[Callable[..., Any], tuple[int, ...], int]] = []
         self._number: dict[fx.Node, int] = {node: self._slot(None) for node in nodes}
-        self._inputs = [self._number[node] for node in nodes if node.op == "placeholder"]
+        self._inputs = [self._number[node] for node in nodes if node.op == "placeholder" and not node.args]
         for node in nodes:
             self._translate(node)
         self._result = self._program[-1][2]
@@ -138,17 +139,18 @@ class Lean:
 
 
 class Network:
-    """A network on arrays: as NumPy calls for few rows on a CPU, else as it is."""
+    """A network on arrays: as NumPy calls for few rows on a CPU, else as it is. One with eyes always is as it is."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, eyes: nn.Module | None = None) -> None:
         self.module = module
         self.device = next(module.parameters()).device
+        self._rows = ROWS if self.device.type == "cpu" and eyes is None else 0
         self._lean: Lean | None = None
 
     @torch.inference_mode()
     def __call__(self, *inputs: np.ndarray) -> np.ndarray:
         """float32 arrays (B, ...) -> (B, ...)."""
-        if len(inputs[0]) > ROWS or self.device.type != "cpu":
+        if len(inputs[0]) > self._rows:
             return self.module(*(torch.from_numpy(x).to(self.device) for x in inputs)).cpu().numpy()
         if self._lean is None:
             self._lean = Lean(self.module)

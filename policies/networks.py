@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from policies.vision import Eyes, eyes_config, seen, seen_size
 from robo_rl.spec import Spec
 
 
@@ -162,10 +163,23 @@ class ChunkNetwork(nn.Module):
         horizon: int,
         hidden: Sequence[int],
         relative_to: int | None = None,
+        eyes: Eyes | None = None,
     ) -> None:
         super().__init__()
         self.observation, self.action, self.horizon, self.relative_to = observation, action, horizon, relative_to
+        self.eyes = eyes
         self.actions, self.hidden = len(action.mean), list(hidden)
+
+    @property
+    def input_size(self) -> int:
+        """Width of `inputs`."""
+        return seen_size(self.eyes) + self.observation.size
+
+    def inputs(self, obs: Tensor, pictures: Tensor | None) -> Tensor:
+        """What its body sees of an observation and, where it has eyes, pictures (B, C, H, W, 3)."""
+        if self.eyes is None:
+            return self.observation(obs)
+        return torch.cat((*seen(self.eyes, pictures), self.observation(obs)), 1)
 
     def reference(self, obs: Tensor) -> Tensor | float:
         """What the chunk is relative to, (B, 1, A)."""
@@ -181,13 +195,15 @@ class ChunkNetwork(nn.Module):
         """What `target` made of a chunk, back in raw units."""
         return normalised * self.action.std + self.action.mean + self.reference(obs)
 
-    def loss(self, obs: Tensor, chunk: Tensor, generator: torch.Generator) -> Tensor:
-        """What behaviour cloning makes small, for observations (B, D) and the chunks (B, H, A) executed there."""
+    def loss(self, obs: Tensor, chunk: Tensor, generator: torch.Generator, pictures: Tensor | None = None) -> Tensor:
+        """What behaviour cloning makes small, for observations (B, D), pictures (B, C, H, W, 3) where it has eyes, and
+        the chunks (B, H, A) executed there."""
         raise NotImplementedError
 
     def config(self) -> dict[str, Any]:
         """What a bundle's JSON needs to build an empty one."""
-        return {"kind": self.kind, "horizon": self.horizon, "hidden": self.hidden, "relative_to": self.relative_to}
+        shape = {"kind": self.kind, "horizon": self.horizon, "hidden": self.hidden, "relative_to": self.relative_to}
+        return shape | {"eyes": eyes_config(self.eyes)}
 
 
 class ChunkNet(ChunkNetwork):
@@ -197,15 +213,15 @@ class ChunkNet(ChunkNetwork):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.body = mlp([self.observation.size, *self.hidden], self.horizon * self.actions)
+        self.body = mlp([self.input_size, *self.hidden], self.horizon * self.actions)
 
-    def normalised(self, obs: Tensor) -> Tensor:
+    def normalised(self, obs: Tensor, pictures: Tensor | None = None) -> Tensor:
         """Predicted chunk in the units that the loss is taken on, (B, H, A)."""
-        return self.body(self.observation(obs)).reshape(-1, self.horizon, self.actions)
+        return self.body(self.inputs(obs, pictures)).reshape(-1, self.horizon, self.actions)
 
-    def loss(self, obs: Tensor, chunk: Tensor, generator: torch.Generator) -> Tensor:
+    def loss(self, obs: Tensor, chunk: Tensor, generator: torch.Generator, pictures: Tensor | None = None) -> Tensor:
         """Mean absolute error of normalised chunks (as ACT, arXiv 2304.13705)."""
-        return (self.normalised(obs) - self.target(obs, chunk)).abs().mean()
+        return (self.normalised(obs, pictures) - self.target(obs, chunk)).abs().mean()
 
-    def forward(self, obs: Tensor) -> Tensor:
-        return self.restore(obs, self.normalised(obs))
+    def forward(self, obs: Tensor, pictures: Tensor | None = None) -> Tensor:
+        return self.restore(obs, self.normalised(obs, pictures))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -182,14 +183,19 @@ class Spec(Mapping[str, Feature]):
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def diff(self, other: Spec) -> list[str]:
-        """One line a difference, `self` on the left."""
+        """One line a difference, `self` on the left; one that several keys share is said once."""
         lines = [f"{key}: only on the left" for key in self if key not in other]
         lines += [f"{key}: only on the right" for key in other if key not in self]
+        found: dict[str, list[str]] = {}
         for key in self:
             if key in other:
                 left, right = self[key].to_json(), other[key].to_json()
-                lines += [f"{key}.{part}: {left[part]} != {right[part]}" for part in left if left[part] != right[part]]
-        return lines
+                for part in (part for part in left if left[part] != right[part]):
+                    text = f"{left[part]} != {right[part]}"
+                    if part == "names" and sorted(left[part]) == sorted(right[part]):
+                        text = f"the same in another order: {text}"
+                    found.setdefault(text, []).append(f"{key}.{part}")
+        return lines + [f"{', '.join(keys)}: {text}" for text, keys in found.items()]
 
 
 def _sample(feature: Feature, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -210,8 +216,15 @@ def _problems(feature: Feature, value: np.ndarray, n: int) -> list[str]:
     return problems
 
 
-def require_equal(left: Spec, right: Spec, what: str) -> None:
-    """Raise `SpecMismatch` with the printed difference unless the two specs are equal."""
-    lines = left.diff(right)
+def other_period(left: float | None, right: float | None) -> list[str]:
+    """What `Spec.diff` would say of two control periods [s]; one that nobody knows differs from none."""
+    if left is None or right is None or math.isclose(left, right, rel_tol=1e-6):
+        return []
+    return [f"dt: {left:.4g} s ({1 / left:.4g} Hz) != {right:.4g} s ({1 / right:.4g} Hz)"]
+
+
+def require_equal(left: Spec, right: Spec, what: str, further: Sequence[str] = ()) -> None:
+    """Raise `SpecMismatch` with the printed difference unless the two specs are equal; `further` differences count."""
+    lines = [*left.diff(right), *further]
     if lines:
         raise SpecMismatch(f"{what}: {'; '.join(lines)}")

@@ -89,6 +89,11 @@ def test_every_part_of_a_feature_counts(other: dict) -> None:
         require_equal(left, right, "robot")
 
 
+def test_a_difference_that_keys_share_is_said_once() -> None:
+    left, right = ({key: Feature((2,), names=names) for key in "ab"} for names in (("x", "y"), ("y", "x")))
+    assert Spec(left).diff(Spec(right)) == ["a.names, b.names: the same in another order: ['x', 'y'] != ['y', 'x']"]
+
+
 def test_diff_names_keys_of_one_side() -> None:
     left, right = Spec({"a": Feature((1,))}), Spec({"b": Feature((1,))})
     assert left.diff(right) == ["a: only on the left", "b: only on the right"]

@@ -48,7 +48,7 @@ def main(config: DictConfig) -> None:
     check(config, use, bundle.uses)
     env = _make_env(config)
     try:
-        bundle.require(env.obs_spec, env.act_spec, f"robot={config.robot.name} task={config.task.name}")
+        bundle.require(env.obs_spec, env.act_spec, f"robot={config.robot.name} task={config.task.name}", env.dt)
         out = Path(str(config.out)).expanduser() if config.resume else runs.new_folder(config, "deploy")
         plan = _plan(config, bundle, env, use, out)
         with shared(config, env, plan.policy) as acting:

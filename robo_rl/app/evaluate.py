@@ -56,7 +56,7 @@ def _episodes(config: DictConfig) -> tuple[dict[str, Any], Any]:
     start = seed_of(Role.REPORT, config.seed)
     env = make_env(config.task, config.robot, min(config.n, config.episodes))
     try:
-        bundle.require(env.obs_spec, env.act_spec, f"robot={config.robot.name} task={config.task.name}")
+        bundle.require(env.obs_spec, env.act_spec, f"robot={config.robot.name} task={config.task.name}", env.dt)
         out = runs.new_folder(config, "evaluate")
         runs.write_spec(out, env)
         use = config.use or bundle.uses[0]

@@ -89,7 +89,7 @@ def _scripted(config: DictConfig, env: Env) -> Policy:
 
 def _bundled(config: DictConfig, env: Env) -> Policy:
     bundle = runs.load_policy(config, "record source=policy")
-    bundle.require(env.obs_spec, env.act_spec, f"robot={config.robot.name} task={config.task.name}")
+    bundle.require(env.obs_spec, env.act_spec, f"robot={config.robot.name} task={config.task.name}", env.dt)
     return bundle.policy_for(config.use or "")
 
 

@@ -27,7 +27,7 @@ from robo_rl.log.reader import Log, find_logs, read_log
 from robo_rl.loop import run
 from robo_rl.policy import Policy
 from robo_rl.seeds import Seeds
-from robo_rl.spec import Spec, require_equal
+from robo_rl.spec import Spec, other_period, require_equal
 from robo_rl.tool_actions import APPLIED, SETPOINT
 from robo_rl.types import NO_SEED, Action, Step
 
@@ -97,7 +97,7 @@ def _actions(config: DictConfig, logs: list[Log], episodes: list[Episode]) -> No
     env = make_env(config.task, config.robot, min(int(log.meta.get("n", 1)), len(episodes)))
     try:
         for other in logs:
-            _require_fits(other, env.obs_spec, env.act_spec, f"robot={config.robot.name} task={config.task.name}")
+            _require_fits(other, env, f"robot={config.robot.name} task={config.task.name}")
         _start_there(env, episodes[0])
         out = runs.new_folder(config, "replay")
         runs.write_spec(out, env)
@@ -195,10 +195,10 @@ def _complete(config: DictConfig, logs: list[Log], key: str = "log") -> list[Epi
     return complete
 
 
-def _require_fits(log: Log, obs_spec: Spec, act_spec: Any, where: str) -> None:
-    have, need = Spec({**log.obs_spec, "action": log.act_spec}), Spec({**obs_spec, "action": act_spec})
+def _require_fits(log: Log, env: Env, where: str) -> None:
+    have, need = Spec({**log.obs_spec, "action": log.act_spec}), Spec({**env.obs_spec, "action": env.act_spec})
     try:
-        require_equal(have, need, f"log={log.path} does not fit {where}")
+        require_equal(have, need, f"log={log.path} does not fit {where}", other_period(log.dt, env.dt))
     except SpecMismatch as error:
         raise SpecMismatch(f"{error}; the log is of robot={log.meta.get('robot', 'unknown')}") from None
 

@@ -11,6 +11,7 @@ import torch
 
 from policies.bundle import BASES, Bundle
 from policies.networks import Inputs, Normalise, like_pairs
+from policies.vision import Eyes
 from robo_rl.app.context import (
     Context,
     packed_observations,
@@ -53,7 +54,8 @@ def train(
             f"policy.execute={policy['execute']}: {policy['execute'] * env.dt:.2f} s open loop; at most {OPEN_LOOP} s"
         )
     learner = BehaviourCloning(bundle.network, config, context.seed, context.device)
-    frames = ChunkDataset(chosen, bundle.obs_spec, policy["horizon"])
+    eyes = bundle.network.eyes
+    frames = ChunkDataset(chosen, bundle.obs_spec, policy["horizon"], () if eyes is None else eyes.keys)
     rng = np.random.default_rng(context.seed)
     best: Outcomes | None = None
     weights = copy.deepcopy(learner.state())
@@ -96,9 +98,10 @@ def new_bundle(context: Context, dataset: Dataset, episodes: list[Episode], poli
         policy["horizon"],
         policy["hidden"],
         relative_to=offset,
+        eyes=Eyes.of(dataset.obs_spec, policy.get("cameras", ())),
     )
     meta = {**context.scenario, "seed": context.seed, "dataset": context.dataset}
-    return Bundle(dataset.obs_spec, dataset.act_spec, network, policy["execute"], meta=meta)
+    return Bundle(dataset.obs_spec, dataset.act_spec, network, policy["execute"], meta=meta, dt=dataset.dt)
 
 
 def _offset(dataset: Dataset, key: str | None) -> int | None:

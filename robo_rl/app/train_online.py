@@ -57,20 +57,22 @@ def train(
     context: Context, policy: Any, rows: int, eval_rows: int, hidden: list[int], heads: int, norm: bool, dropout: float,
     scale: float, noise: float, capacity: int, bootstrap_timeouts: bool, algorithm: Any, agent: Any, actor: Any,
     exploration: Any, choose: bool, config: Any, online: OnlineConfig, starts: StartsConfig,
+    cameras: list[str] | None, eyes: str,
 ) -> dict[str, Any]:  # fmt: skip
     """Train, confirm the best checkpoint against the base, save it as a bundle; returns the result."""
-    shape = agents.Shape(hidden, heads, norm, dropout)
+    shape = agents.Shape(hidden, heads, norm, dropout, cameras, eyes)
     plan = Plan(algorithm, agent, actor, exploration, choose, shape, scale, noise, config, online)
     env, eval_env = context.make_env(rows), context.make_env(eval_rows)
     write_spec(context.out, env)
-    bundle, demos = start_from(context, env)
+    bundle, demos = start_from(context, env, cameras)
     env, begin = _with_starts(context, env, bundle, starts)
     corrects = getattr(plan.agent, "func", plan.agent) is agents.residual
-    still = still_actor(bundle, seen_by(bundle, demos), plan.shape, context, scale if corrects else None)
+    blind = dataclasses.replace(shape, cameras=())
+    still = still_actor(bundle, seen_by(bundle, demos), blind, context, scale if corrects else None)
     learner = _learner(plan, bundle, seen_by(bundle, demos, config.actions), context)
     ladder = HeldNoise(env.act_spec.size, noise) if context.base else UniformNoise(env.act_spec.size, 1.0)
     extra, width = bundle.policy_for("base").extra_spec, env.act_spec.size
-    made = (bundle.obs_spec, extra, width)
+    made, pictures = (bundle.obs_spec, extra, width), camera_keys(bundle, cameras)
     held_out = _held_out_steps(env, online, rows) if online.warmup_rounds else rows * 2
     training = OnlineTraining(
         env=env,
@@ -78,9 +80,9 @@ def train(
         explore=_explore(plan, bundle, learner),
         greedy=_deployed(plan, bundle, learner, context).policy_for("residual"),
         learner=learner,
-        replay=Replay(*made, rows, capacity, bootstrap_timeouts),
+        replay=Replay(*made, rows, capacity, bootstrap_timeouts, pictures),
         demos=demos or Replay(*made, 1, 2),
-        held_out=Replay(*made, rows, held_out, bootstrap_timeouts),
+        held_out=Replay(*made, rows, held_out, bootstrap_timeouts, pictures),
         config=online,
         seed=context.seed,
         evaluate=lambda policy, start, episodes: score(eval_env, policy, start, episodes),
@@ -119,14 +121,21 @@ def _with_starts(context: Context, env: Env, bundle: Bundle, starts: StartsConfi
     return started, begin
 
 
-def start_from(context: Context, env: Env) -> tuple[Bundle, Replay | None]:
-    """The base and its demonstrations; a base that does nothing, and none, for learning from nothing."""
+def start_from(context: Context, env: Env, cameras: list[str] | None = None) -> tuple[Bundle, Replay | None]:
+    """The base and its demonstrations, with pictures of these cameras (default those that the base sees); a base that
+    does nothing, and none, for learning from nothing."""
     if not context.base:
         return agents.no_base(env.obs_spec, env.act_spec).to(context.device), None
     bundle = load_bundle(context.base, context.device)
     bundle.require(env.obs_spec, env.act_spec, f"task={context.task}")
     bundle.network.requires_grad_(False)
-    return bundle, replay_of(_demonstrations(context, bundle), bundle.policy_for("base"), bundle.obs_spec)
+    demonstrations, base = _demonstrations(context, bundle), bundle.policy_for("base")
+    return bundle, replay_of(demonstrations, base, bundle.obs_spec, camera_keys(bundle, cameras))
+
+
+def camera_keys(bundle: Bundle, cameras: list[str] | None) -> tuple[str, ...]:
+    """Observation keys of the pictures that a learner on the bundle keeps."""
+    return tuple(f"camera/{name}" for name in (bundle.cameras if cameras is None else cameras))
 
 
 def _demonstrations(context: Context, bundle: Bundle) -> list[Episode]:
@@ -140,7 +149,7 @@ def seen_by(bundle: Bundle, demos: Replay | None, actions: int = 1) -> tuple[np.
     """Packed observations (F, D) and what was executed from there on, (F, actions * A), in the demonstrations; the
     action range where there are none."""
     if demos is not None:
-        batch = demos.gather(demos.starts(), actions=actions)
+        batch = demos.gather(demos.starts(), actions=actions, pictures=False)
         return batch.obs, batch.action
     bounds = [np.broadcast_to(bound, bundle.act_spec.shape) for bound in (bundle.act_spec.low, bundle.act_spec.high)]
     return np.zeros((2, bundle.obs_spec.vector_size), np.float32), np.tile(np.stack(bounds), actions).astype(np.float32)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from robo_rl.data.episode import Episode
+from robo_rl.data.frames import Frames
 from robo_rl.policy import Policy
 from robo_rl.spec import Spec
 from robo_rl.types import Action, Kind, Reason, Step
@@ -33,17 +34,20 @@ class Batch:
     next_obs: np.ndarray
     next_extra: np.ndarray
     to_go: np.ndarray  # (B,) float32, Monte-Carlo return (NaN where the episode's end is not known)
+    pictures: np.ndarray | None = None  # (B, C, H, W, 3) uint8, of the replay's cameras; None: it has none
+    next_pictures: np.ndarray | None = None
 
     @staticmethod
     def concatenate(parts: Sequence[Batch]) -> Batch:
-        names = Batch.__slots__
-        return Batch(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+        several = {name: [getattr(part, name) for part in parts] for name in Batch.__slots__}
+        return Batch(**{name: np.concatenate(values) for name, values in several.items() if values[0] is not None})
 
 
 class Replay:
     """A ring of `capacity` steps of N rows.
 
-    Memory: 4 * (obs + extra + A + 3) + 2 bytes a step (`bytes_per_step`); observations are not duplicated.
+    Memory: 4 * (obs + extra + A + 3) + 2 bytes a step (`bytes_per_step`); observations are not duplicated. Pictures of
+    `cameras`, keys of one size, come to H * W * 3 bytes for each that was captured.
 
     `bootstrap_timeouts=False` takes a time-out for an end, as much code does: for showing what that costs.
     """
@@ -56,6 +60,7 @@ class Replay:
         n: int,
         capacity: int,
         bootstrap_timeouts: bool = True,
+        cameras: Sequence[str] = (),
     ) -> None:
         self.obs_spec, self.extra_spec, self.n = obs_spec, extra_spec, n
         self.length = max(2, capacity // n)  # slots a row
@@ -72,12 +77,19 @@ class Replay:
             "kind": np.full(shape, _RESET, np.uint8),
             "start": np.zeros(shape, bool),  # whether a transition starts here
         }
+        self._frames = {key: Frames(obs_spec[key].shape, n, self.length) for key in cameras}
         self._head = 0  # next slot to write
         self.steps = 0  # transitions ever added
 
     @property
     def bytes_per_step(self) -> int:
+        """Without pictures."""
         return sum(value.nbytes for value in self._data.values()) // (self.length * self.n)
+
+    @property
+    def picture_bytes(self) -> int:
+        """That the pictures take now."""
+        return sum(frames.nbytes for frames in self._frames.values())
 
     @property
     def transitions(self) -> int:
@@ -94,6 +106,8 @@ class Replay:
         self.obs_spec.pack(step.obs, out=data["inputs"][head, :, : self._split])
         if len(self.extra_spec):
             self.extra_spec.pack(action.extra, out=data["inputs"][head, :, self._split :])
+        for key, frames in self._frames.items():
+            frames.add(head, step.obs[key], step.stamp.get(key, np.full(self.n, np.nan)), step.first)
         data["applied"][head] = step.applied
         data["reward"][head] = step.reward
         data["discount"][head] = step.discount if self.bootstrap_timeouts else step.discount * ~step.last
@@ -145,9 +159,11 @@ class Replay:
         index = self.starts()
         return index[np.isfinite(self._data["to_go"].ravel()[index])]
 
-    def gather(self, index: np.ndarray, steps: int = 1, gamma: float = 0.99, actions: int = 1) -> Batch:
+    def gather(
+        self, index: np.ndarray, steps: int = 1, gamma: float = 0.99, actions: int = 1, pictures: bool = True
+    ) -> Batch:
         """The transitions that start at flat indices (slot * N + row), with the `actions` executed from there on; an
-        episode's last one is repeated."""
+        episode's last one is repeated. `pictures=False` leaves those out."""
         data = self._data
         flat = {key: value.reshape(self.length * self.n, *value.shape[2:]) for key, value in data.items()}
         size = self.length * self.n
@@ -170,7 +186,15 @@ class Replay:
             next_obs=then[:, : self._split],
             next_extra=then[:, self._split :],
             to_go=flat["to_go"].take(index),
+            pictures=self._seen(index) if pictures else None,
+            next_pictures=self._seen(here) if pictures else None,
         )
+
+    def _seen(self, index: np.ndarray) -> np.ndarray | None:
+        """Pictures (B, C, H, W, 3) at flat indices."""
+        if not self._frames:
+            return None
+        return np.stack([frames.take(index) for frames in self._frames.values()], axis=1)
 
     def _ahead(self, flat: Mapping[str, np.ndarray], index: np.ndarray, actions: int) -> np.ndarray:
         """(B, actions * A): what was executed from flat indices on."""
@@ -184,20 +208,23 @@ class Replay:
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything, for a checkpoint."""
-        return {**self._data, "counters": np.array([self._head, self.steps])}
+        pictures = {f"{at}.{name}": x for at, frames in self._frames.items() for name, x in frames.state().items()}
+        return {**self._data, **pictures, "counters": np.array([self._head, self.steps])}
 
     def load(self, state: Mapping[str, np.ndarray]) -> None:
+        for at, frames in self._frames.items():
+            frames.load({key.removeprefix(f"{at}."): x for key, x in state.items() if key.startswith(f"{at}.")})
         for key, value in self._data.items():
             value[...] = state[key]
         self._head, self.steps = (int(x) for x in state["counters"])
 
 
-def replay_of(episodes: Sequence[Episode], policy: Policy, obs_spec: Spec) -> Replay:
+def replay_of(episodes: Sequence[Episode], policy: Policy, obs_spec: Spec, cameras: Sequence[str] = ()) -> Replay:
     """Demonstrations as a replay: the stateful `policy` runs along each episode, so that its extras (base action,
     chunk phase) are those it would have had there; the action is the one that was executed."""
     n, longest = len(episodes), max(len(episode) for episode in episodes)
     action_size = episodes[0].applied.shape[-1]
-    replay = Replay(obs_spec, policy.extra_spec, action_size, n, n * (longest + 1))
+    replay = Replay(obs_spec, policy.extra_spec, action_size, n, n * (longest + 1), cameras=cameras)
     seeds = np.array([episode.seed for episode in episodes], np.int64)
     policy.reset(np.ones(n, bool), seeds)
     for t in range(longest):
@@ -216,6 +243,7 @@ def _stack(episodes: Sequence[Episode], t: int, seeds: np.ndarray, obs_spec: Spe
     over = np.array([t >= len(episode) for episode in episodes])
     kind = np.where(over, _RESET, gather("kind")).astype(np.uint8)
     obs = {key: np.stack([e.obs[key][i] for e, i in zip(episodes, at, strict=True)]) for key in obs_spec}
+    stamp = {key: np.array([e.stamp[key][i] for e, i in zip(episodes, at, strict=True)]) for key in episodes[0].stamp}
     names = ("reward", "discount")
     reward, discount = (gather(name).astype(np.float32) for name in names)
-    return Step(obs, reward, discount, kind, gather("applied"), gather("success"), gather("reason"), seeds)
+    return Step(obs, reward, discount, kind, gather("applied"), gather("success"), gather("reason"), seeds, stamp)

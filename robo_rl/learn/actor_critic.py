@@ -17,6 +17,7 @@ from torch import Tensor
 
 from robo_rl.data.replay import Batch
 from robo_rl.errors import UserError
+from robo_rl.learn.augment import random_shift
 from robo_rl.learn.critics import critic_loss, td_target, two_heads
 from robo_rl.learn.gate import GateReading, agreement, auc
 from robo_rl.learn.learner import Learner, Metrics
@@ -27,8 +28,9 @@ class FeaturesLike(Protocol):
     """Normalised inputs from packed observation and extras (see policies.actors.Features)."""
 
     action: Any
+    eyes: Any  # what turns pictures into further inputs (policies.vision.Eyes); None: it sees none
 
-    def __call__(self, obs: Tensor, extra: Tensor) -> Tensor: ...
+    def __call__(self, obs: Tensor, extra: Tensor, pictures: Tensor | None = None) -> Tensor: ...
     def base(self, extra: Tensor) -> Tensor: ...
     def reference(self, obs: Tensor, extra: Tensor) -> Tensor: ...
 
@@ -68,6 +70,9 @@ class ActorCriticConfig:
     clip: float = 10.0  # gradient norm of the critic
     actor_clip: float = 10.0
     actor_every: int = 2  # critic updates an actor update
+    eyes_lr: float = 1e-4  # of what looks at pictures: the critic alone trains it
+    eyes_frozen: bool = False  # leave that as it is
+    shift: int = 4  # pictures are moved by up to so many pixels
     value_low: float = 0.0  # reachable returns
     value_high: float = 1.0
 
@@ -96,6 +101,13 @@ class ActorCritic(Learner[Batch]):
         self._critic_parameters = list(critic.parameters())  # type: ignore[attr-defined]
         self.critic_optimiser = FlatAdamW(self._critic_flat, config.critic_lr, config.clip)
         self.actor_optimiser = FlatAdamW(self._head_flat, config.actor_lr, config.actor_clip)
+        self._optimisers = {"critic_adam.": self.critic_optimiser, "actor_adam.": self.actor_optimiser}
+        self.eyes_optimiser: FlatAdamW | None = None
+        if features.eyes is not None and not config.eyes_frozen:
+            self._flat["eyes"] = Flat(features.eyes)
+            self._optimisers["eyes_adam."] = self.eyes_optimiser = FlatAdamW(
+                self._flat["eyes"], config.eyes_lr, config.clip
+            )
         self.generator = torch.Generator().manual_seed(seed)
         self.updates = 0
         self.actor_enabled = False
@@ -104,6 +116,11 @@ class ActorCritic(Learner[Batch]):
     def deployed(self) -> dict[str, Any]:
         """The networks that are evaluated and deployed, by the name they have in an actor."""
         return {"head": self.head}
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """The networks to keep of a moment in training: what is deployed, and the eyes."""
+        return self.deployed | ({} if self.features.eyes is None else {"eyes": self.features.eyes})
 
     def pace(self, done: float, updates: int) -> None:
         """Told the share of the run that is done, and the updates since the warm-up, before every update."""
@@ -122,8 +139,9 @@ class ActorCritic(Learner[Batch]):
     # -- one update ----------------------------------------------------------------------------------------------
 
     def update(self, batch: Batch) -> Metrics:
-        rows = self._tensors(batch)
+        rows = self._tensors(batch, learn=True)
         metrics = self._update_critic(rows, self._td_target(rows))
+        rows["features"] = rows["features"].detach()  # the critic alone trains the eyes
         self.updates += 1
         if self.actor_enabled and self.updates % self.config.actor_every == 0:
             metrics |= self._update_actor(rows)
@@ -144,7 +162,7 @@ class ActorCritic(Learner[Batch]):
 
     def regress(self, batch: Batch) -> Metrics:
         """Warm-up: regress the critic on the batch's Monte-Carlo returns; targets follow at once."""
-        rows = self._tensors(batch)
+        rows = self._tensors(batch, learn=True)
         metrics = self._update_critic(rows, rows["to_go"])
         self._follow("target_critic", 1.0)
         return metrics
@@ -153,8 +171,12 @@ class ActorCritic(Learner[Batch]):
         values = self._value(self.critic.embed(rows["features"]), rows["reference"], rows["action"])
         loss = critic_loss(values, target)
         self.critic_optimiser.zero_grad()
+        if self.eyes_optimiser is not None:
+            self.eyes_optimiser.zero_grad()
         loss.backward()
         norm = self.critic_optimiser.step()
+        if self.eyes_optimiser is not None:
+            self.eyes_optimiser.step()
         return {"critic_loss": loss.detach(), "critic_grad": norm, "q": values.detach().mean()}
 
     @torch.no_grad()
@@ -199,17 +221,26 @@ class ActorCritic(Learner[Batch]):
         relative = self.head.relative(reference, action) if u is None else u
         return self.critic(embedded, self.features.action(action), relative)
 
-    def _tensors(self, batch: Batch) -> dict[str, Tensor]:
+    def _tensors(self, batch: Batch, learn: bool = False) -> dict[str, Tensor]:
+        """`learn`: the features of the present states carry gradients to the eyes."""
         names = ("obs", "extra", "action", "reward", "discount", "next_obs", "next_extra", "to_go")
         rows = {name: torch.from_numpy(getattr(batch, name)).to(self.device, non_blocking=True) for name in names}
-        features = self.features
-        with torch.no_grad():
-            for prefix in ("", "next_"):
-                obs, extra = rows[prefix + "obs"], rows[prefix + "extra"]
-                rows[prefix + "features"] = features(obs, extra)
+        features, learn = self.features, learn and self.eyes_optimiser is not None
+        for prefix in ("", "next_"):
+            obs, extra = rows[prefix + "obs"], rows[prefix + "extra"]
+            with torch.set_grad_enabled(learn and not prefix):
+                rows[prefix + "features"] = features(obs, extra, self._pictures(batch, prefix))
+            with torch.no_grad():
                 rows[prefix + "reference"] = features.reference(obs, extra)
                 rows[prefix + "base"] = features.base(extra)
         return rows
+
+    def _pictures(self, batch: Batch, prefix: str) -> Tensor | None:
+        """A batch's pictures, each moved a little."""
+        if self.features.eyes is None:
+            return None
+        pictures = torch.from_numpy(getattr(batch, prefix + "pictures")).to(self.device, non_blocking=True)
+        return random_shift(pictures, self.config.shift, self.generator)
 
     def gate_reading(self, batch: Batch) -> GateReading:
         """Does the critic explain these held-out transitions (with known returns), and does it look at actions?"""
@@ -240,8 +271,7 @@ class ActorCritic(Learner[Batch]):
     def state(self) -> dict[str, Any]:
         return {
             **{name: flat.data.clone() for name, flat in self._flat.items()},
-            **{f"critic_adam.{key}": value for key, value in self.critic_optimiser.state().items()},
-            **{f"actor_adam.{key}": value for key, value in self.actor_optimiser.state().items()},
+            **{name + key: value for name, adam in self._optimisers.items() for key, value in adam.state().items()},
             "generator": self.generator.get_state(),
             "counters": torch.tensor([self.updates, int(self.actor_enabled)]),
         }
@@ -249,7 +279,7 @@ class ActorCritic(Learner[Batch]):
     def load(self, state: Mapping[str, Any]) -> None:
         for name, flat in self._flat.items():
             flat.data.copy_(state[name])
-        for name, optimiser in (("critic_adam.", self.critic_optimiser), ("actor_adam.", self.actor_optimiser)):
+        for name, optimiser in self._optimisers.items():
             optimiser.load({k.removeprefix(name): v for k, v in state.items() if k.startswith(name)})
         self.generator.set_state(state["generator"])
         self.updates, enabled = (int(x) for x in state["counters"])

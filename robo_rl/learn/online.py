@@ -290,13 +290,13 @@ class OnlineTraining:
         """Weights of what is deployed now, by the name of the network and of the weight."""
         return {
             f"{name}.{key}": value.clone()
-            for name, network in self.learner.deployed.items()
+            for name, network in self.learner.kept.items()
             for key, value in network.state_dict().items()
         }
 
     def deploy(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Put back what `deployed_copy` returned."""
-        for name, network in self.learner.deployed.items():
+        for name, network in self.learner.kept.items():
             network.load_state_dict(
                 {key.removeprefix(name + "."): value for key, value in weights.items() if key.startswith(name + ".")}
             )

@@ -129,12 +129,13 @@ def make_rig(
     servo: str = "ideal",
     randomise: str = "none",
     cameras: Sequence[str] = (),
+    tracker: bool = True,
 ) -> SimRig:
     """The two simulated arms with the task's bodies, and a tracker that sees them; n rows. See `table_top.make_rig`."""
     robots = load_descriptions(description)
     if tuple(robot.prefix for robot in robots) != tuple(f"{arm}/" for arm in ARMS):
         raise UserError(f"robot.description={description}: task={config.name} needs two robots: {', '.join(ARMS)}")
-    return assemble(robots, n, config, nthread, guards, noise, realtime, servo, randomise, cameras)
+    return assemble(robots, n, config, nthread, guards, noise, realtime, servo, randomise, cameras, tracker)
 
 
 def _add_hull(spec: mujoco.MjSpec, arm: str, own: int, other: int) -> None:

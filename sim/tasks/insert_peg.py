@@ -115,9 +115,11 @@ def make_rig(
     servo: str = "ideal",
     randomise: str = "none",
     cameras: Sequence[str] = (),
+    tracker: bool = True,
 ) -> SimRig:
     """The simulated SO-101 with peg and block, and a tracker that sees both; n rows. See `table_top.make_rig`."""
-    return table_top.make_rig(description, n, config, nthread, guard, noise, realtime, servo, randomise, cameras)
+    options = (realtime, servo, randomise, cameras, tracker)
+    return table_top.make_rig(description, n, config, nthread, guard, noise, *options)
 
 
 __all__ = ["NAME", "STANDARD", "InsertPeg", "InsertPegConfig", "build_model", "make_rig"]

@@ -30,7 +30,7 @@ from sim.poses import pose_view
 from sim.randomisation import Randomiser, preset
 from sim.rig import SimRig
 from sim.robot import SimRobot
-from sim.sensors import FIDUCIAL, ObjectTracker, TrackerNoise, TruePoses
+from sim.sensors import EXACT, FIDUCIAL, ObjectTracker, TrackerNoise, TruePoses
 from sim.servo import ServoDetails
 from sim.world import World, require_batch
 
@@ -177,6 +177,7 @@ def make_rig(
     servo: str = "ideal",
     randomise: str = "none",
     cameras: Sequence[str] = (),
+    tracker: bool = True,
 ) -> SimRig:
     """The simulated arm with the task's bodies, and a tracker that sees them; n rows.
 
@@ -184,9 +185,10 @@ def make_rig(
         servo: "ideal", or "real": with the description's `servo_details`.
         randomise: one of `sim.randomisation.PRESETS`; with cameras it changes what they see, too.
         cameras: names from the description's `cameras`.
+        tracker: observe the bodies' poses; without, pictures alone show where they are.
     """
     robots, guards = [load_description(description)], None if guard is None else [guard]
-    return assemble(robots, n, config, nthread, guards, noise, realtime, servo, randomise, cameras)
+    return assemble(robots, n, config, nthread, guards, noise, realtime, servo, randomise, cameras, tracker)
 
 
 def assemble(
@@ -200,6 +202,7 @@ def assemble(
     servo: str,
     randomise: str,
     cameras: Sequence[str] = (),
+    tracker: bool = True,
 ) -> SimRig:
     """The simulated robots on one table, each with its guard. See `make_rig`."""
     require_batch()
@@ -211,8 +214,8 @@ def assemble(
     for robot, guard in zip(robots, [None] * len(robots) if guards is None else guards, strict=True):
         details = ServoDetails.of(robot) if servo == "real" else None if ranges is None else ServoDetails()
         arms.append(SimRobot(world, robot, guard, details))
-    tracker = ObjectTracker(world, config.bodies, noise)
-    truth = [TruePoses(tracker, PRIVILEGED)]
-    randomiser = None if ranges is None else Randomiser(world, ranges, arms, [tracker])
+    trackers = [ObjectTracker(world, config.bodies, noise)] if tracker else []
+    truth = TruePoses(trackers[0], PRIVILEGED) if tracker else ObjectTracker(world, config.bodies, EXACT, PRIVILEGED)
+    randomiser = None if ranges is None else Randomiser(world, ranges, arms, trackers)
     seen, looks = camera_sensors(world, eyes, randomise)
-    return SimRig(world, arms, [tracker, *seen], [*truth, *looks], realtime, randomiser)
+    return SimRig(world, arms, [*trackers, *seen], [truth, *looks], realtime, randomiser)

@@ -146,6 +146,18 @@ def test_a_wrong_spec_is_refused_with_the_difference() -> None:
         make().require(OBS, other, "robot=x")
 
 
+def test_another_control_period_is_refused_unless_nobody_knows_it(tmp_path: Path) -> None:
+    bundle = make()
+    bundle.require(OBS, ACT, "robot=x", 0.02)
+    bundle.dt = 0.04
+    bundle.save(tmp_path)
+    loaded = load_bundle(tmp_path)
+    loaded.require(OBS, ACT, "robot=x", 0.04)
+    words = r"dt: 0.04 s \(25 Hz\) != 0.02 s \(50 Hz\); it was trained with task=t: use it there"
+    with pytest.raises(SpecMismatch, match=words):
+        loaded.require(OBS, ACT, "robot=x", 0.02)
+
+
 def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
     write_folder(tmp_path / "f", {"a": b"1", "b": b"2"})
     write_folder(tmp_path / "f", {"a": b"3"})
