@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -47,6 +47,7 @@ VICTIMS = [
     if (who, number) != ("guardian", signal.SIGSTOP)  # nothing depends on it while the others live
 ]
 SETTLE = 1.0  # [s] after which the arm must have been safe for long
+ATTEMPTS = 3  # at a loop that ends by itself
 PATIENCE = 60.0  # [s] for a phase to begin, and for processes to end
 EMULATORS = {"so101": FeetechBusEmulator, "koch": DynamixelBusEmulator, "ur5e": UrControllerEmulator, "go2": Go2Bus}
 GUARDED = ("so101",)  # always has a guardian; of the others, servos or controller watch the driver
@@ -225,17 +226,29 @@ def _undisturbed(loop: Loop) -> tuple[bool, float | None, str]:
     return not result["fault"], None, result["fault"] or "control went on"
 
 
-def trials(robot: str, times: int, seed: int) -> list[Trial]:
-    """`times` kills: victims, phases and safe states take turns, moments are random."""
-    draw, found = random.Random(seed), []
+def trials(robot: str, seed: int, begin: int, times: int) -> Iterator[Trial]:
+    """The kills from number `begin` to `times`: victims take turns; phases, safe states and moments are random."""
     phases = list(PHASES)
     victims = [one for one in VICTIMS if one[0] != "guardian" or robot in GUARDED]
-    for index in range(times):
+    for index in range(begin, times):
+        draw = random.Random(f"{seed} {index}")
         victim, kind = victims[index % len(victims)]
         phase, safe = draw.choice(phases), draw.choice(SAFE.get(robot, ("hold", "release")))
-        found.append(trial(robot, victim, kind, phase, safe, draw))
-        _say(found[-1])
-    return found
+        one = _attempt(robot, victim, kind, phase, safe, draw)
+        _say(one)
+        yield one
+
+
+def _attempt(robot: str, victim: str, kind: signal.Signals, phase: str, safe: str, draw: random.Random) -> Trial:
+    """A trial, again where the loop ended by itself before its turn: a guard may trip on a machine that is too busy."""
+    for again in range(ATTEMPTS):
+        try:
+            return trial(robot, victim, kind, phase, safe, draw)
+        except UserError as error:
+            if again == ATTEMPTS - 1:
+                raise
+            print(f"again: {error}", flush=True)
+    raise AssertionError
 
 
 def _say(one: Trial) -> None:
@@ -247,14 +260,21 @@ def _say(one: Trial) -> None:
 
 
 def main(keys: dict[str, str], root: Path) -> int:
-    """`killrobot robot=so101 times=300 seed=0`: print a table, write kill_so101.json; 1 when a check failed."""
+    """`killrobot robot=so101 times=300 seed=0`: print a table, write kill_so101.json; 1 when a check failed.
+
+    An interrupted command goes on where it was.
+    """
     robot, times, seed = keys.pop("robot", "so101"), int(number(keys, "times", 300)), keys.pop("seed", "0")
     require_used(keys, "robot", "times", "seed")
     if robot not in ROBOTS:
         raise UnknownName("robot", robot, ROBOTS)
     if not seed.isdigit():
         raise UserError(f"seed={seed}: expected a whole number")
-    found = trials(robot, times, int(seed))
+    path = root / f"kill_{robot}.json"
+    found = _done(path, seed)[:times]
+    for one in trials(robot, int(seed), len(found), times):
+        found.append(one)
+        _write(path, robot, seed, found)
     rows = summary(found)
     table = Table(title=f"{robot}: {len(found)} kills", title_justify="left")
     for column in rows[0]:
@@ -262,11 +282,21 @@ def main(keys: dict[str, str], root: Path) -> int:
     for row in rows:
         table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
     Console().print(table)
-    result = {"machine": measured_on(), "robot": robot, "summary": rows, "trials": [asdict(one) for one in found]}
-    path = root / f"kill_{robot}.json"
-    write_json(path, result)
     print(path)
     return 0 if all(one.ok for one in found) else 1
+
+
+def _done(path: Path, seed: str) -> list[Trial]:
+    """The trials that a file holds of the same seed: an interrupted command goes on."""
+    if not path.exists():
+        return []
+    data = json.loads(path.read_text())
+    return [Trial(**one) for one in data["trials"]] if data.get("seed") == seed else []
+
+
+def _write(path: Path, robot: str, seed: str, found: Sequence[Trial]) -> None:
+    rows = {"summary": summary(found), "trials": [asdict(one) for one in found]}
+    write_json(path, {"machine": measured_on(), "robot": robot, "seed": seed, **rows})
 
 
 def summary(found: Sequence[Trial]) -> list[dict[str, object]]:

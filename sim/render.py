@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import copy
 from collections.abc import Sequence
 from functools import cache
@@ -20,9 +21,11 @@ SAMPLES = 4  # a pixel, against jagged edges
 def _gl() -> Any:
     """The one OpenGL context of the process; every painter draws in it. Raises `UserError` where there can be none."""
     try:
-        return mujoco.GLContext(64, 64)
+        context = mujoco.GLContext(64, 64)
     except Exception as error:  # whatever an OpenGL driver raises
         raise no_rendering(error) from error
+    atexit.register(context.free)  # before MuJoCo, at exit too, ends the display that it belongs to
+    return context
 
 
 def no_rendering(error: Exception) -> UserError:
