@@ -1,25 +1,36 @@
-"""Updates a second of the residual learner, against Stable-Baselines3's TD3 and the machine's matrix products."""
+"""Updates a second of the residual learner, against Stable-Baselines3's TD3 and SAC, the same in JAX (SBX), and the
+machine's matrix products.
+
+SBX runs in a venv of its own, `build/sbx/venv`, which is made when it is not there; without it its rows have no peer.
+"""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
 import torch
-from stable_baselines3 import TD3
+from stable_baselines3 import SAC, TD3
 from stable_baselines3.common.logger import configure
 from torch import Tensor
 
-from benchmarks import untrained
+from benchmarks import peers_sbx, untrained
+from benchmarks.elsewhere import ROOT, Elsewhere, install
 from benchmarks.rows import Row, in_turns
 from robo_rl.data.replay import Replay
 from robo_rl.learn.residual import ResidualLearner
 
 BATCH = 256
+VENV, REQUIREMENTS = ROOT / "build/sbx/venv", ("sbx-rl==0.28.0",)
+PEERS = ("SB3 TD3", "SB3 SAC", "SBX TD3", "SBX SAC")
 TARGET_HEADS = 2  # the target takes the minimum of two heads: the others need not be computed
 
 
@@ -54,13 +65,15 @@ class Sizes(gymnasium.Env):
 
 
 class Peer:
-    """`stable_baselines3.TD3.train`: it, too, samples its own replay buffer and moves its actor every other update."""
+    """`stable_baselines3`'s TD3 or SAC: they, too, sample their own replay buffer. TD3 moves its actor every other
+    update, SAC at each."""
 
-    def __init__(self, critics: int, capacity: int, updates: int) -> None:
+    def __init__(self, algorithm: type[TD3] | type[SAC], critics: int, capacity: int, updates: int) -> None:
         self.updates = updates
         env: Any = Sizes(*_feature_sizes())
         nets = {"net_arch": list(untrained.HIDDEN), "n_critics": critics}
-        self.model = TD3("MlpPolicy", env, buffer_size=capacity, batch_size=BATCH, policy_kwargs=nets, device="cpu")
+        rest: dict[str, Any] = {"buffer_size": capacity, "batch_size": BATCH, "policy_kwargs": nets, "device": "cpu"}
+        self.model: Any = algorithm("MlpPolicy", env, **rest)
         self.model.set_logger(configure(None, []))
         self._fill(np.random.default_rng(0))
 
@@ -75,6 +88,18 @@ class Peer:
             array = getattr(buffer, name)
             array[:] = np.clip(rng.standard_normal(array.shape, np.float32), -1, 1)
         buffer.rewards[:], buffer.full = rng.random(buffer.rewards.shape) < 0.01, True
+
+
+class Jax:
+    """SBX's TD3 or SAC in a process of its own."""
+
+    def __init__(self, python: str, algorithm: str, critics: int, capacity: int, updates: int) -> None:
+        self.updates, sizes = updates, (*_feature_sizes(), untrained.HIDDEN[0], critics, BATCH, capacity)
+        self._process = Elsewhere(Path(python), peers_sbx.__file__, algorithm, *sizes)
+        self.close = self._process.close
+
+    def __call__(self, number: int) -> float:
+        return self.updates / self._process.ask(self.updates)[0]
 
 
 Product = tuple[int, int, int, int]
@@ -166,23 +191,43 @@ def _feature_sizes() -> tuple[int, int]:
     return untrained.feature_size(untrained.make_bundle()), untrained.specs()[1].size
 
 
-def measure(budget: Budget = Budget()) -> list[Row]:
-    """One row a number of critics; all candidates take turns."""
-    replay = untrained.fill_replay(budget.replay)
+def measure(budget: Budget = Budget(), venv: Path = VENV) -> list[Row]:
+    """Rows for every number of critics, one a peer; all candidates take turns."""
+    replay, capacity = untrained.fill_replay(budget.replay), min(budget.replay, 20_000)
+    python = _jax(venv)
     candidates: dict[str, Callable[[int], float]] = {}
-    for heads in budget.critics:
-        candidates[f"ours {heads}"] = Ours(untrained.make_learner(heads), replay, budget.updates)
-        candidates[f"peer {heads}"] = Peer(heads, min(budget.replay, 20_000), budget.updates)
-        candidates[f"bound {heads}"] = Bound(heads, budget.updates)
-    rates = in_turns(candidates, budget.rounds)
-    return [_row(heads, *(rates[f"{part} {heads}"] for part in ("ours", "peer", "bound"))) for heads in budget.critics]
+    with ExitStack() as stack:
+        for heads in budget.critics:
+            candidates[f"ours {heads}"] = Ours(untrained.make_learner(heads), replay, budget.updates)
+            candidates[f"bound {heads}"] = Bound(heads, budget.updates)
+            for kind in (TD3, SAC):
+                candidates[f"SB3 {kind.__name__} {heads}"] = Peer(kind, heads, capacity, budget.updates)
+            for name in ("TD3", "SAC") if python else ():
+                peer = Jax(str(python), name, heads, capacity, budget.updates)
+                stack.callback(peer.close)
+                candidates[f"SBX {name} {heads}"] = peer
+        rates = in_turns(candidates, budget.rounds)
+    return [_row(heads, peer, rates) for heads in budget.critics for peer in PEERS]
 
 
-def _row(heads: int, value: float, peer: float, bound: float) -> Row:
+def _jax(venv: Path) -> Path | None:
+    try:
+        return install(venv, REQUIREMENTS)
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"benchmarks: no SBX here: {error}", file=sys.stderr)
+        return None
+
+
+def _row(heads: int, peer: str, rates: dict[str, float]) -> Row:
+    bound = rates[f"bound {heads}"]
     speed = bound * flops(heads) / 1e9
     note = (
-        f"critic updates, batch {BATCH}, 256x256, an actor update every other one, sampling included (peer too); "
+        f"critic updates, batch {BATCH}, 256x256, an actor update every other one, sampling included (peers too); "
         f"{torch.get_num_threads()} threads; bound: the update's matrix products alone, {flops(heads) / 1e9:.2f} GFLOP "
         f"at {speed:.0f} GFLOP/s, {min(TARGET_HEADS, heads)} target heads"
     )
-    return Row(f"update critics={heads}", value, "updates/s", "SB3 TD3", peer, bound, note)
+    name = f"update critics={heads}" + ("" if peer == PEERS[0] else f", {peer}")
+    value, other = rates[f"ours {heads}"], rates.get(f"{peer} {heads}")
+    if other is None:
+        return Row(name, value, "updates/s", None, None, bound, f"{note}; SBX is not installed")
+    return Row(name, value, "updates/s", peer, other, bound, note)

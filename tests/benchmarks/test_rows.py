@@ -42,7 +42,7 @@ def make(name, robots, **keys):
 def test_simulated_time_beside_another_interpreters_robosuite(tmp_path, monkeypatch):
     (tmp_path / "robosuite.py").write_text(ROBOSUITE)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(simulated, "install", lambda venv: sys.executable)
+    monkeypatch.setattr(simulated, "install", lambda venv, requirements: sys.executable)
     found = simulated.measure(pipeline.Size(64, 2, 1), steps=3)
     assert_well_formed(found, ["simulated time so101/lift"])
     assert found[0].unit == "s/s" and found[0].peer == "robosuite Lift" and "processes" in found[0].note
@@ -70,10 +70,25 @@ def test_cameras():
     assert found[0].peer == cameras.PEER and "wide, wrist" in found[0].note
 
 
-def test_update():
-    found = update.measure(update.Budget((2,), rounds=1, updates=2, replay=2000))
-    assert_well_formed(found, ["update critics=2"])
-    assert found[0].peer == "SB3 TD3" and found[0].share_of_bound is not None
+UPDATES = ["update critics=2", *(f"update critics=2, {peer}" for peer in update.PEERS[1:])]
+SMALL = update.Budget((2,), rounds=1, updates=2, replay=2000)
+
+
+def test_updates_without_sbx(tmp_path):
+    (tmp_path / "file").touch()
+    found = update.measure(SMALL, tmp_path / "file" / "venv")
+    assert_well_formed(found, UPDATES)
+    assert [row.peer for row in found] == ["SB3 TD3", "SB3 SAC", None, None]
+    assert found[0].share_of_bound is not None and "not installed" in found[2].note
+
+
+def test_updates_beside_another_interpreters_sbx(tmp_path, monkeypatch):
+    (tmp_path / "sbx.py").write_text("from stable_baselines3 import SAC, TD3")  # its models have the same methods
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(update, "install", lambda venv, requirements: sys.executable)
+    found = update.measure(SMALL)
+    assert_well_formed(found, UPDATES)
+    assert [row.peer for row in found] == list(update.PEERS)
 
 
 def test_tick():
