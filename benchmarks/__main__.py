@@ -14,12 +14,13 @@ from robo_rl.errors import UnknownName, UserError
 
 HELP = """python -m benchmarks                      measure everything, write build/bench.json
 python -m benchmarks pipeline|simulated|update|tick|cameras  some of it, write build/bench-<names>.json
-python -m benchmarks pacing [seconds=60] [run=FOLDER]   deploy's cadence beside a bare loop's, write build/pacing.json
+python -m benchmarks pacing [seconds=60] [run=FOLDER] [robot=so101]  deploy's cadence beside a bare loop's, write build/pacing.json
 python -m benchmarks wakeups [seconds=20]               wake-ups beside busy processes, write build/wakeups.json
 python -m benchmarks kill [times=20] [seed=0]           kill commands at random moments, write build/kill.json
 python -m benchmarks logging [seconds=60] [cameras=2]   what recording costs a 500 Hz loop, write build/logging.json
 python -m benchmarks killrecorder [times=300]           kill a 500 Hz loop or its recorder, write kill_recorder.json
 python -m benchmarks killrobot [robot=so101] [times=300]  kill a robot's processes, write build/kill_ROBOT.json
+python -m benchmarks lossy [robot=so101] [seconds=600]  a bus that loses packets, write build/lossy_ROBOT.json
 python -m benchmarks go2dds [seconds=120] [run=FOLDER]  the Go2 walks through DDS, write build/go2_dds.json
 python -m benchmarks hostile [ticks=1000000] [seed=0]   a hostile policy against the guard, write build/hostile.json
 python -m benchmarks longlog [gigabytes=2]              indexing a cut log of hours, write build/long_log.json
@@ -43,6 +44,7 @@ TOOLS = {  # commands with keys, by the module whose `main` they are
     "logging": "logging_cost",
     "killrecorder": "logging_kill",
     "killrobot": "killrobot",
+    "lossy": "lossy",
     "go2dds": "go2dds",
     "hostile": "hostile",
     "longlog": "logging_size",

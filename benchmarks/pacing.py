@@ -37,15 +37,15 @@ def bare(seconds: float, dt: float = DT) -> dict[str, float]:
     return dict(zip(COLUMNS, map(float, measured), strict=True))
 
 
-def measure(seconds: float, run: str, folder: Path) -> dict[str, dict[str, Any]]:
-    """Bare, deploy, bare: one after the other."""
+def measure(seconds: float, run: str, robot: str, folder: Path) -> dict[str, dict[str, Any]]:
+    """Bare, deploy, bare: one after the other; on an emulated `robot`, "" is the simulated one."""
     if not run:
         from benchmarks.untrained import save_bundle
 
         run = str(save_bundle(folder / "untrained"))
     found: dict[str, dict[str, Any]] = {"bare loop, before": _bare_process(seconds)}
-    out = folder / "deploy"
-    finish(folder / "log.txt", "deploy", f"run={run}", f"seconds={seconds}", "episodes=1000000", f"out={out}")
+    out, where = folder / "deploy", (f"robot={robot}", "robot.bus=emulated") if robot else ()
+    finish(folder / "log.txt", "deploy", f"run={run}", f"seconds={seconds}", "episodes=1000000", *where, f"out={out}")
     found["deploy"] = json.loads((out / "result.json").read_text())
     found["bare loop, after"] = _bare_process(seconds)
     return found
@@ -60,11 +60,11 @@ def _bare_process(seconds: float) -> dict[str, float]:
 
 
 def main(keys: dict[str, str], root: Path) -> int:
-    """`pacing seconds=60 run=FOLDER`: print both, write pacing.json."""
-    seconds, run = number(keys, "seconds", 60.0), keys.pop("run", "")
-    require_used(keys, "seconds", "run")
+    """`pacing seconds=60 run=FOLDER robot=so101`: print both, write pacing.json."""
+    seconds, run, robot = number(keys, "seconds", 60.0), keys.pop("run", ""), keys.pop("robot", "")
+    require_used(keys, "seconds", "run", "robot")
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(seconds, run, Path(folder))
+        found = measure(seconds, run, robot, Path(folder))
     table = Table(title=f"pacing, {seconds:g} s each at {1 / DT:.0f} Hz", title_justify="left")
     for column in ("", *COLUMNS):
         table.add_column(column.replace("_", " "))
