@@ -14,7 +14,7 @@ from robo_rl.errors import UnknownName, UserError
 
 HELP = """python -m benchmarks                      measure everything, write build/bench.json
 python -m benchmarks pipeline|simulated|update|tick|cameras  some of it, write build/bench-<names>.json
-python -m benchmarks pacing [seconds=60] [run=FOLDER] [robot=so101]  deploy's cadence beside a bare loop's, write build/pacing.json
+python -m benchmarks pacing [seconds=60] [run=FOLDER] [robot=so101]  deploy's cadence, write build/pacing.json
 python -m benchmarks wakeups [seconds=20]               wake-ups beside busy processes, write build/wakeups.json
 python -m benchmarks kill [times=20] [seed=0]           kill commands at random moments, write build/kill.json
 python -m benchmarks logging [seconds=60] [cameras=2]   what recording costs a 500 Hz loop, write build/logging.json
