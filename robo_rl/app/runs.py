@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 
 REMEMBERED = (
     "task", "robot", "env_id", "env_kwargs", "success_key",
-    "task.reward", "task.rig.servo", "task.rig.randomise", "task.rig.cameras", "task.rig.tracker",
-    "robot.action", "robot.model",
-    "robot.params",
+    "task.reward", "task.task.config.limit", "task.rig.servo", "task.rig.randomise", "task.rig.cameras",
+    "task.rig.tracker", "robot.action", "robot.model", "robot.params",
 )  # fmt: skip
 
 

@@ -64,7 +64,7 @@ def test_every_bundled_task_names_what_it_has(task):
 def test_a_log_replays_as_it_was_recorded(robo_rl, recorded, tmp_path):
     log = read_log(find_logs(recorded)[0])
     assert {key: log.meta[key] for key in CHANGED} == CHANGED
-    code, _, error = robo_rl("replay", f"log={recorded}", SHORT, f"out={tmp_path / 'r'}")
+    code, _, error = robo_rl("replay", f"log={recorded}", f"out={tmp_path / 'r'}")
     assert code == 0, error
     found = result(tmp_path / "r")
     assert found["identical"] and "obs/camera/wrist" in found["signals"] and "reward" in found["signals"]
