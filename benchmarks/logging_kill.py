@@ -8,6 +8,7 @@ file is cut there, and may lack 1.3 s. Every file is recovered, too, and read wi
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from mcap.reader import make_reader
@@ -126,19 +127,31 @@ def _wait(condition: Callable[[], bool]) -> None:
 
 
 def main(keys: dict[str, str], root: Path) -> int:
-    """`killrecorder times=300 seed=1`: print a table, write kill_recorder.json; 1 when too much was lost."""
+    """`killrecorder times=300 seed=1`: print a table, write kill_recorder.json; 1 when too much was lost.
+
+    An interrupted command goes on where it was.
+    """
     times, seed = int(number(keys, "times", 300)), int(number(keys, "seed", 1))
     require_used(keys, "times", "seed")
-    draw, found = random.Random(seed), []
-    for index in range(len(ALLOWED) * times):
+    path = root / "kill_recorder.json"
+    found = _done(path, seed)[: len(ALLOWED) * times]
+    for index in range(len(found), len(ALLOWED) * times):
         with tempfile.TemporaryDirectory() as folder:
-            killed = list(ALLOWED)[index % len(ALLOWED)]
-            found.append(trial(Path(folder) / "log", killed, draw.uniform(0.0, LONGEST)))
+            killed, delay = list(ALLOWED)[index % len(ALLOWED)], random.Random(f"{seed} {index}").uniform(0.0, LONGEST)
+            found.append(trial(Path(folder) / "log", killed, delay))
+        trials = [asdict(one) | {"ok": one.ok} for one in found]
+        write_json(path, {"machine": measured_on(), "seed": seed, "trials": trials})
     Console().print(_table(found))
-    trials = [asdict(one) | {"ok": one.ok} for one in found]
-    write_json(root / "kill_recorder.json", {"machine": measured_on(), "trials": trials})
-    print(root / "kill_recorder.json")
+    print(path)
     return 0 if all(one.ok for one in found) else 1
+
+
+def _done(path: Path, seed: int) -> list[Trial]:
+    """The trials that a file holds of the same seed."""
+    data = json.loads(path.read_text()) if path.exists() else {}
+    if data.get("seed") != seed:
+        return []
+    return [Trial(**{field.name: one[field.name] for field in fields(Trial)}) for one in data["trials"]]
 
 
 def _table(found: Sequence[Trial]) -> Table:
