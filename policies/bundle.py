@@ -28,6 +28,7 @@ from policies.compose import NOISES, Chunked, Noise, Residual
 from policies.flow import FlowHead, FlowNet, FlowPlanner
 from policies.networks import ChunkNet, ChunkNetwork, Inputs, Normalise, like_pairs
 from policies.vision import empty_eyes
+from robo_rl.cameras import CAMERA
 from robo_rl.errors import CorruptFile, SpecMismatch, UnknownName, UserError
 from robo_rl.policy import Planner, Policy
 from robo_rl.spec import Feature, Spec, other_period, require_equal
@@ -78,7 +79,7 @@ class Bundle:
     @property
     def cameras(self) -> tuple[str, ...]:
         """Names of those that the base looks at."""
-        return () if self.network.eyes is None else tuple(key.partition("/")[2] for key in self.network.eyes.keys)
+        return () if self.network.eyes is None else tuple(key.removeprefix(CAMERA) for key in self.network.eyes.keys)
 
     @property
     def uses(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from robo_rl.cameras import CAMERA
 from robo_rl.errors import UserError
 from robo_rl.spec import Spec
 from robo_rl.types import Obs
@@ -65,7 +66,7 @@ class Eyes(nn.Module):
         """
         if not cameras:
             return None
-        known = {key.partition("/")[2]: key for key in spec if key.startswith("camera/")}
+        known = {key.removeprefix(CAMERA): key for key in spec if key.startswith(CAMERA)}
         for name in cameras:
             if name not in known:
                 valid = ", ".join(known) or "none: see task.rig.cameras"

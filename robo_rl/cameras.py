@@ -13,6 +13,7 @@ from robo_rl.errors import CorruptFile, UnknownName
 from robo_rl.robot import RobotDescription
 from robo_rl.spec import Feature, Spec
 
+CAMERA = "camera/"  # observation keys of pictures begin so
 FARTHEST = 65535  # [mm] of a depth picture; 0 is unknown
 
 
@@ -35,7 +36,7 @@ class Camera:
     @property
     def key(self) -> str:
         """Observation key of the picture."""
-        return f"camera/{self.name}"
+        return CAMERA + self.name
 
     @property
     def depth_key(self) -> str:

@@ -22,6 +22,7 @@ from policies.compose import HeldNoise, Noise, Residual, UniformNoise
 from robo_rl.app.context import Context, require_successes
 from robo_rl.app.promote import finish, score
 from robo_rl.app.runs import write_spec
+from robo_rl.cameras import CAMERA
 from robo_rl.data.dataset import load_dataset
 from robo_rl.data.episode import Episode
 from robo_rl.data.replay import Replay, replay_of
@@ -135,7 +136,7 @@ def start_from(context: Context, env: Env, cameras: list[str] | None = None) -> 
 
 def camera_keys(bundle: Bundle, cameras: list[str] | None) -> tuple[str, ...]:
     """Observation keys of the pictures that a learner on the bundle keeps."""
-    return tuple(f"camera/{name}" for name in (bundle.cameras if cameras is None else cameras))
+    return tuple(CAMERA + name for name in (bundle.cameras if cameras is None else cameras))
 
 
 def _demonstrations(context: Context, bundle: Bundle) -> list[Episode]:

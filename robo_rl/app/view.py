@@ -17,6 +17,7 @@ from robo_rl.app.states import puppet_of, simulated
 from robo_rl.app.video import Film, render
 from robo_rl.app.view_scene import Scene, close, serve
 from robo_rl.app.view_timeline import Take, Timeline
+from robo_rl.cameras import CAMERA
 from robo_rl.env import Env
 from robo_rl.errors import UserError
 from robo_rl.evaluate.outcomes import evaluate
@@ -73,8 +74,9 @@ def _log(config: DictConfig, env: Env, target: Path | None) -> None:
         server, timeline = _page(config, env, logs[0].dt, again=True)
         try:
             for index, ((_, episode), course) in enumerate(zip(takes, states, strict=True)):
-                shown = [poses(state) for state in course]
-                timeline.add(Take(f"{index}: seed {episode.seed}", shown, _outcome(int(episode.reason[-1]))))
+                shown, label = [poses(state) for state in course], f"{index}: seed {episode.seed}"
+                seen = {name: episode.obs[key] for key, name in _cameras(episode.obs).items()}
+                timeline.add(Take(label, shown, _outcome(int(episode.reason[-1])), seen))
             timeline.play(_over(config, interrupted))
         finally:
             close(server)
@@ -121,11 +123,20 @@ class _Watch:
         if step.seed[0] == NO_SEED or step.kind[0] == Kind.RESET:
             return
         if step.first[0]:
-            self._take = self._timeline.add(Take(f"{self._count}: seed {int(step.seed[0])}"))
+            self._seen: dict[str, list[np.ndarray]] = {name: [] for name in _cameras(step.obs).values()}
+            take = Take(f"{self._count}: seed {int(step.seed[0])}", pictures=self._seen)
+            self._take = self._timeline.add(take)
             self._count += 1
+        for key, name in _cameras(step.obs).items():
+            self._seen[name].append(step.obs[key][0])
         self._take.poses.append(self._poses(self._rig.save_state(np.zeros(1, int))[0]))
         if step.last[0]:
             self._take.outcome = Reason(int(step.reason[0])).label
+
+
+def _cameras(obs: Obs) -> dict[str, str]:
+    """Names of the cameras among observations, by key."""
+    return {key: key.removeprefix(CAMERA) for key in obs if key.startswith(CAMERA)}
 
 
 class Hold(Policy):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,9 @@ class Take:
     label: str
     poses: list[np.ndarray] = field(default_factory=list)  # of all bodies, (B, 7) a tick
     outcome: str = "running"
+    pictures: Mapping[str, Sequence[np.ndarray] | np.ndarray] = field(
+        default_factory=dict
+    )  # by camera, (H, W, 3) a tick
 
 
 class Timeline:
@@ -48,6 +51,7 @@ class Timeline:
         self._button = server.gui.add_button("pause")
         self._speed = server.gui.add_dropdown("speed", SPEEDS, initial_value="1x")
         self._text = server.gui.add_text("state", "", disabled=True)
+        self._server, self._images = server, dict[str, Any]()  # what the cameras saw
         self._episode.on_update(self._choose)
         self._slider.on_update(self._seek)
         self._button.on_click(lambda event: self._pause())
@@ -103,8 +107,20 @@ class Timeline:
             return
         self._shown = (self._chosen, tick)
         self._scene.show(take.poses[tick])  # before the controls: what they say is then what is drawn
+        self._picture(take, tick)
         self._slider.value = tick
         self._text.value = f"{tick * self._dt:.2f} s of {last * self._dt:.2f} s, {take.outcome}"
+
+    def _picture(self, take: Take, tick: int) -> None:
+        for name in {*take.pictures, *self._images}:
+            seen = take.pictures.get(name, ())
+            picture = np.asarray(seen[tick]) if tick < len(seen) else None
+            if name not in self._images and picture is not None:
+                self._images[name] = self._server.gui.add_image(picture, label=name)
+            elif name in self._images:
+                self._images[name].visible = picture is not None
+                if picture is not None:
+                    self._images[name].image = picture
 
     def _choose(self, event: Any) -> None:
         if event.client is None:  # the time line itself

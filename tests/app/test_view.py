@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 import signal
@@ -144,6 +145,18 @@ def test_takes_follow_one_another_and_begin_anew(timeline) -> None:
     for _ in range(8):
         line.turn(0.1)
     assert shown(line) == [1, 2, 10, 11, 0, 1, 2, 10]
+
+
+def test_what_cameras_saw_is_beside_it(timeline) -> None:
+    line = timeline(again=True)
+    seen = [np.full((8, 8, 3), 20 * tick, np.uint8) for tick in range(3)]
+    line.add(dataclasses.replace(take("a", 0, 3), pictures={"front": seen})), line.add(take("b", 10, 2))
+    for tick in (0, 1):
+        line.turn(0.1 * tick)
+        assert line._images["front"].visible and np.asarray(line._images["front"].image).max() == 20 * tick
+    for _ in range(3):
+        line.turn(0.1)
+    assert shown(line)[-1] >= 10 and not line._images["front"].visible
 
 
 def test_a_take_that_runs_is_waited_for(timeline) -> None:
