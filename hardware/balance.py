@@ -17,25 +17,33 @@ class BalanceLimits:
 
 
 class Balance:
-    """Judges readings of one robot. `watch` returns what is wrong, or ""."""
+    """Judges the readings of N robots: it says what is wrong, and keeps nothing but since when they fall."""
 
-    def __init__(self, limits: BalanceLimits) -> None:
+    def __init__(self, limits: BalanceLimits, n: int = 1) -> None:
         self.limits = limits
-        self.restart()
+        self._falls_since = np.full(n, np.inf)  # [s]
 
-    def restart(self) -> None:
-        """Forget what lies before the motors were switched on."""
-        self._falls_since = np.inf
+    def restart(self, where: np.ndarray) -> None:
+        """Rows `where` (N,) bool: forget what lies before the motors were switched on, or before the episode."""
+        self._falls_since[where] = np.inf
 
-    def watch(self, quaternion: np.ndarray, accelerometer: np.ndarray, time: float) -> str:
-        """Orientation (4,) w x y z, acceleration (3,) with gravity [m/s2], capture time [s]."""
-        limits = self.limits
-        _, x, y, _ = quaternion.tolist()
-        tilt = float(np.arccos(np.clip(1.0 - 2.0 * (x * x + y * y), -1.0, 1.0)))
-        falls = float(np.sqrt(accelerometer @ accelerometer)) < limits.fall_acceleration
-        self._falls_since = min(self._falls_since, time) if falls else np.inf
-        if not tilt <= limits.max_tilt:  # what is not a number is no upright trunk
-            return f"the trunk is tilted by {tilt:.2f} rad, limit {limits.max_tilt:.2f}"
-        if time - self._falls_since > limits.fall_time:
-            return f"the robot has been falling for {time - self._falls_since:.2f} s, limit {limits.fall_time:.2f}"
-        return ""
+    def watch(self, quaternion: np.ndarray, accelerometer: np.ndarray, time: np.ndarray) -> dict[int, str]:
+        """What is wrong, by row.
+
+        Args:
+            quaternion: of the trunk (N, 4) w x y z, with or without its heading.
+            accelerometer: (N, 3) with gravity [m/s2].
+            time: of capture (N,) [s].
+        """
+        limits, (_, x, y, _) = self.limits, np.asarray(quaternion, np.float64).T
+        tilt = np.arccos(np.clip(1.0 - 2.0 * (x * x + y * y), -1.0, 1.0))
+        falls = np.einsum("ni,ni->n", accelerometer, accelerometer) < limits.fall_acceleration**2
+        self._falls_since = np.where(falls, np.minimum(self._falls_since, time), np.inf)
+        fallen = time - self._falls_since
+        tilted = ~(tilt <= limits.max_tilt)  # what is not a number is no upright trunk
+        found = {}
+        for row in np.flatnonzero(tilted | (fallen > limits.fall_time)).tolist():
+            found[row] = f"the robot has been falling for {fallen[row]:.2f} s, limit {limits.fall_time:.2f}"
+            if tilted[row]:
+                found[row] = f"the trunk is tilted by {tilt[row]:.2f} rad, limit {limits.max_tilt:.2f}"
+        return found

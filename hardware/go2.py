@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hardware.balance import Balance, BalanceLimits
 from hardware.device import ONE, Device
 from hardware.go2_packets import COMMAND, POSITION_STOP, STATE, first_command, require_dds
 from hardware.guard import Guard
@@ -45,7 +44,6 @@ class Go2(Device):
         domain: of DDS; the robot's is 0.
         guard: default a `Guard` of that description.
         limits: when its motors are not well.
-        balance: when it falls.
         damping: of the damping state [N.m.s/rad], 3 to 8.
         max_silence: [s] without a state that latch a fault while the motors are on.
         farewell: [s] of damping at `close`: until the robot lies.
@@ -65,7 +63,6 @@ class Go2(Device):
         domain: int = 0,
         guard: Guard | None = None,
         limits: ServoLimits | None = None,
-        balance: BalanceLimits | None = None,
         damping: float = 5.0,
         max_silence: float = 0.05,
         farewell: float = 1.0,
@@ -84,10 +81,7 @@ class Go2(Device):
         self.interface, self.domain = interface, domain
         self._patience, self._priority = patience, priority
         self._rise_speed, self._stop_speed = home_speed, stop_speed
-        self.health, self.balance = (
-            ServoHealth(description.names, limits or HEALTHY),
-            Balance(balance or BalanceLimits()),
-        )
+        self.health = ServoHealth(description.names, limits or HEALTHY)
         self._damping, self._max_silence, self._farewell, self._foot_scale = damping, max_silence, farewell, foot_scale
         self._kp, self._kd = description.servo("kp"), description.servo("kd")
         self._low, self._high, self._most = (description.array(name) for name in ("low", "high", "max_torque"))
@@ -149,7 +143,6 @@ class Go2(Device):
 
     def _activate(self, position: np.ndarray) -> None:
         """Stream the measured pose. The tilt is judged first: a robot that lies on its side is not switched on."""
-        self.balance.restart()
         self.health.restart()
         self._home_speed = self._rise_speed
         self._judge_balance()
@@ -222,8 +215,9 @@ class Go2(Device):
 
     def _judge_balance(self) -> None:
         assert self._state is not None
-        imu = self._state["imu"]
-        self._report(self.balance.watch(imu["quaternion"], imu["accelerometer"], self._stamp))
+        imu, stamp = self._state["imu"], np.array([self._stamp])
+        seen = {"imu_quaternion": imu["quaternion"][None], "accelerometer": imu["accelerometer"][None]}
+        self.guard.sense(seen, dict.fromkeys(seen, stamp))
 
     def _motor_state(self) -> ServoState:
         assert self._state is not None

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from hardware.balance import Balance, BalanceLimits
 from hardware.limits import AccelerationLimit, Limit, PositionLimit, RateLimit, Workspace
 from robo_rl.kinematics import Kinematics
-from robo_rl.robot import RobotDescription
+from robo_rl.robot import RobotDescription, Stamp
+from robo_rl.types import Obs
 
 
 class Guard:
@@ -20,7 +22,8 @@ class Guard:
     within max_acceleration * dt^2 of where the last two SENT setpoints lead.
 
     A setpoint within all limits passes bit for bit (float32). A setpoint that is not finite latches a fault. A row with
-    a fault, and one that is not live, stops at once, whatever its acceleration limit.
+    a fault, and one that is not live, stops at once, whatever its acceleration limit. A robot with feet that tilts or
+    falls latches a fault, too, see `sense`.
 
     Args:
         description: limits and speeds of the joints.
@@ -29,6 +32,7 @@ class Guard:
         max_age: oldest observation that may be acted on [s], see `stale`.
         max_misses: deadlines missed in a row that latch a fault, see `missed`.
         workspace: corners (low, high) of the box that the tool stays in [m]; None is no box.
+        balance: when a robot with feet lies on the floor soon.
     """
 
     def __init__(
@@ -39,11 +43,13 @@ class Guard:
         max_age: float = 0.2,
         max_misses: int = 5,
         workspace: tuple[Sequence[float], Sequence[float]] | None = None,
+        balance: BalanceLimits | None = None,
     ) -> None:
         self.dt = description.dt if dt is None else dt
         self.limits = _limits(description, self.dt, workspace)
         self.max_age, self.max_misses = max_age, max_misses
         self._description, self._workspace = description, workspace
+        self._balance = Balance(balance or BalanceLimits(), n) if description.model.get("feet") else None
         self._names = description.names
         self._sent = np.tile(description.array("home").astype(np.float32), (n, 1))
         self._moved = np.zeros_like(self._sent)  # [rad] from the setpoint before
@@ -77,6 +83,8 @@ class Guard:
         self._sent[where & finite] = position[where & finite]
         self._moved[where & finite] = 0.0
         self._primed |= where & finite
+        if self._balance is not None:
+            self._balance.restart(where)
         self._latch(where & ~finite, "measured position is not finite")
         self._refresh()
 
@@ -111,7 +119,16 @@ class Guard:
 
     def at(self, dt: float) -> Guard:
         """A guard with the same limits for another period [s]."""
-        return Guard(self._description, len(self._sent), dt, self.max_age, self.max_misses, self._workspace)
+        balance = None if self._balance is None else self._balance.limits
+        more = self.max_age, self.max_misses, self._workspace, balance
+        return Guard(self._description, len(self._sent), dt, *more)
+
+    def sense(self, obs: Obs, stamp: Stamp) -> None:
+        """Latch rows that tilt or fall, by `imu_quaternion` (N, 4) and `accelerometer` (N, 3) of an observation."""
+        if self._balance is not None:
+            seen = obs["imu_quaternion"], obs["accelerometer"], stamp["accelerometer"]
+            for row, reason in self._balance.watch(*seen).items():
+                self._latch(np.arange(len(self._faults)) == row, reason)
 
     def stale(self, age: np.ndarray | float, limit: float | None = None, what: str = "observation") -> None:
         """Latch rows whose observation is older than `limit` (default `max_age`) [s]; age (N,) or one for all [s]."""
@@ -134,6 +151,8 @@ class Guard:
         """Forget the faults of rows `where` (N,) bool; they must be `reset` to a measured position before they move."""
         self._faults = self._faults & ~where
         self._primed &= ~where
+        if self._balance is not None:
+            self._balance.restart(where)
         self._reasons = ["" if clear else text for clear, text in zip(where, self._reasons, strict=True)]
         self._refresh()
 

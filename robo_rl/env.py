@@ -18,6 +18,7 @@ from robo_rl.types import NO_SEED, Kind, Reason, Step, Success
 # An enum's member takes NumPy several times as long as a plain number.
 _FIRST, _MID, _LAST, _RESET = map(int, Kind)
 _RUNNING, _TIMEOUT, _DIVERGED = int(Reason.RUNNING), int(Reason.TIMEOUT), int(Reason.DIVERGED)
+_FAILURE, _FAULT = int(Reason.FAILURE), int(Reason.FAULT)
 _NO = int(Success.NO)
 
 
@@ -134,6 +135,8 @@ class RigEnv(Env):
         if first is None and live.all() and not ended.any():  # as in most ticks, nothing begins and nothing ends
             return self._step(observed, reward, discount, success, first, reason)
         if broken.any():
+            # a robot that falls may do so by the task's and by the guard's measure at once: that is the task's failure
+            broken = broken & ~(verdict.terminal & (reason == _FAILURE) & (condition == _FAULT))
             reward[broken], success[broken], reason[broken] = 0, _NO, condition[broken]
             self._keep_finite(observed[0], broken)
         over = np.flatnonzero(ended)

@@ -154,6 +154,10 @@ class Guard(Protocol):
         """Setpoints (N, A) that may be sent in place of `target`; rows not live keep their last one."""
         ...
 
+    def sense(self, obs: Obs, stamp: Stamp) -> None:
+        """Latch rows whose observation says that something is wrong: a robot with feet that tilts or falls."""
+        ...
+
     @property
     def faults(self) -> np.ndarray:
         """(N,) bool: rows with a latched fault. They hold until `clear`."""

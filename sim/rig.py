@@ -80,6 +80,8 @@ class SimRig(RobotsRig):
             values, times = sensor.read()
             obs.update(values)
             stamp.update(times)
+        for guard in self._guards:
+            guard.sense(obs, stamp)
         return obs, stamp
 
     @property
