@@ -30,13 +30,14 @@ from benchmarks.robot_loop import EPISODE, ROBOTS, describe, settings_of
 from benchmarks.rows import measured_on
 from hardware.driver import DriverSettings
 from hardware.emulators.dynamixel_bus import DynamixelBusEmulator
+from hardware.emulators.emulated_ur import EmulatedUr
 from hardware.emulators.feetech_bus import FeetechBusEmulator
-from hardware.emulators.plant import SecondOrder
+from hardware.emulators.plant import SecondOrder, SecondOrderFactory
 from hardware.emulators.servo_bus import Observed
-from hardware.emulators.ur_controller import UrControllerEmulator
 from robo_rl.app.runs import write_json
 from robo_rl.errors import UnknownName, UserError
 from robo_rl.evaluate.statistics import wilson
+from robo_rl.robot import RobotDescription
 
 PHASES = {"start": 1.2, "homing": 1.0, "motion": 1.0, "hand-back": 0.4, "stop": 0.03}  # [s] in which to strike
 MODULES = {"recorder": "robo_rl.log.process", "driver": "hardware.driver", "guardian": "hardware.guardian"}
@@ -49,10 +50,17 @@ VICTIMS = [
 SETTLE = 1.0  # [s] after which the arm must have been safe for long
 ATTEMPTS = 3  # at a loop that ends by itself
 PATIENCE = 60.0  # [s] for a phase to begin, and for processes to end
-EMULATORS = {"so101": FeetechBusEmulator, "koch": DynamixelBusEmulator, "ur5e": UrControllerEmulator, "go2": Go2Bus}
 GUARDED = ("so101",)  # always has a guardian; of the others, servos or controller watch the driver
 SAFE = {"ur5e": ("hold",), "go2": ("release",)}  # safe states; of the others, two
 AWAY = {"ur5e": 0.3, "go2": 0.2}  # [rad] from home at power-on; the others lie at zero
+
+
+def emulated_ur(description: RobotDescription, plant: SecondOrder, priority: int) -> EmulatedUr:
+    """A controller in a process of its own, with joints that begin where those of `plant` are."""
+    return EmulatedUr(description, SecondOrderFactory(tuple(plant.position.tolist())), priority)
+
+
+EMULATORS = {"so101": FeetechBusEmulator, "koch": DynamixelBusEmulator, "ur5e": emulated_ur, "go2": Go2Bus}
 
 
 @dataclass(frozen=True)

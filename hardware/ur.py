@@ -22,7 +22,9 @@ RUNNING = 7  # robot_mode: power on, brakes released
 PROTECTIVE, NORMAL = "PROTECTIVE_STOP", "NORMAL"  # as the dashboard says it
 MODES = {-1: "no controller", 0: "disconnected", 1: "confirm safety", 2: "booting", 3: "power off", 4: "power on",
          5: "idle", 6: "back-drive", 8: "updating"}  # fmt: skip
+FASTEST = 500  # [Hz] of the controller's cycle
 STOPPING = 5.0  # [rad/s2] of servoStop
+TAKEN = "already in use"  # what the SDK says of the controller's inputs when another client writes them
 RESTART = 2.0  # [s] for the script to run again after a stop
 LOOKAHEADS, GAINS = (0.03, 0.2), (100, 2000)  # that servoJ takes
 
@@ -77,6 +79,11 @@ class UrArm(Device):
     def connect(self) -> None:
         if self._control is not None:
             return
+        if self.guard.dt < 1 / FASTEST - 1e-9:
+            raise UserError(
+                f"robot.rig.driver.rate: servoJ would be sent {1 / self.guard.dt:.0f} times a second; the controller "
+                f"takes up to {FASTEST}"
+            )
         rtde_control, rtde_receive = _sdk()
         try:
             with self._told():
@@ -94,7 +101,7 @@ class UrArm(Device):
     def stop(self) -> None:
         """Brake and hold where it is."""
         with suppress(RuntimeError):  # the link is down: the controller stops by itself
-            if self._control is not None and self._control.isConnected() and self._control.isProgramRunning():
+            if self._answers and self._control.isProgramRunning():
                 self._control.servoStop(STOPPING)
 
     def close(self) -> None:
@@ -102,7 +109,7 @@ class UrArm(Device):
             return
         self.stop()
         with suppress(RuntimeError):
-            if self._control.isConnected():
+            if self._answers:
                 self._control.stopScript()
         self._release()
 
@@ -184,6 +191,14 @@ class UrArm(Device):
                 self._fault(problem)
 
     @property
+    def _answers(self) -> bool:
+        """Whether the controller takes commands. The SDK waits very long for one that says nothing any more."""
+        if self._control is None or not self._control.isConnected():
+            return False
+        silence = time.monotonic() - self._stamp
+        return self._connected.getTimestamp() != self._controllers_time or silence <= self._max_age
+
+    @property
     def _trouble(self) -> str:
         """Of the gripper, "" where there is none."""
         return "" if self._gripper is None else self._gripper.problem
@@ -207,6 +222,11 @@ class UrArm(Device):
             yield
         except RuntimeError as error:
             text = " ".join(str(error).split())
+            if TAKEN in text:
+                raise UserError(
+                    f"robot.bus={self.address}: busy: another program commands the arm; end it first (or switch off "
+                    "the controller's EtherNet/IP, PROFINET and Modbus)"
+                ) from error
             raise UserError(
                 f"robot.bus={self.address}: no UR controller that takes commands ({text}); is it on, on this network, "
                 "and in remote control?"

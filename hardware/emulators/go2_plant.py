@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from hardware.emulators.plant import Placed
 from robo_rl.robot import RobotDescription
 
 GRAVITY = 9.81  # [m/s2]
@@ -34,20 +35,11 @@ class Body(NamedTuple):
     feet: np.ndarray  # (4,) normal forces [N]
 
 
-class LegPlant(Protocol):
+class LegPlant(Placed, Protocol):
     """Legs with a PD loop at every motor."""
 
     def advance(self, drive: Drive, stuck: np.ndarray, seconds: float) -> Body:
         """Let `seconds` pass; joints `stuck` (J,) bool stand still."""
-        ...
-
-    @property
-    def state(self) -> np.ndarray:
-        """All of it, (K,) float64, for whoever looks at it from another process."""
-        ...
-
-    def place(self, state: np.ndarray) -> None:
-        """Change what is a number in `state` (K,); not-a-number leaves it as it is."""
         ...
 
 

@@ -17,13 +17,14 @@ import numpy as np
 from hardware import realtime
 from hardware.emulators.go2_plant import Body, Drive, LegPlant
 from hardware.emulators.go2_records import JOINTS, NEVER, Go2Settings, findings, wishes
+from hardware.emulators.process import attached
 from hardware.emulators.servo_protocol import Faults
 from hardware.exchange import Slot
 from hardware.go2_dds import COMMANDS, STATES, Guest, Node
 from hardware.go2_messages import LowCmd, LowState
 from hardware.go2_packets import COMMAND, ENABLED, HEAD, LOW_LEVEL, POSITION_STOP, STATE, VELOCITY_STOP
 from hardware.go2_service import MotionSwitcher
-from robo_rl.child import left_alone, shared
+from robo_rl.child import left_alone
 from robo_rl.clock import Deadline
 from robo_rl.errors import UserError
 
@@ -225,9 +226,7 @@ def _rolled(quaternion: np.ndarray, angle: float) -> np.ndarray:
 
 def main(number: int, parent: int, size: int) -> None:
     settings, factory = pickle.load(sys.stdin.buffer)  # from the process that started this one
-    block = shared(number, Slot.size(wishes(size)) + Slot.size(findings(size)))
-    split = Slot.size(wishes(size))
-    asked, found = Slot(block[:split], wishes(size)), Slot(block[split:], findings(size))
+    asked, found, _ = attached(number, wishes(size), findings(size))
     try:
         robot: Any = Go2Robot(settings, factory.make(), asked, found)
     except UserError as error:

@@ -1,6 +1,7 @@
 """An emulated UR e-Series controller on an address of its own: the real SDK cannot tell it from a robot.
 
-It has to live in another process than the SDK, whose constructors keep every other Python thread waiting.
+It runs in a process of its own (`python -m hardware.emulators.ur_process`, see `emulated_ur`): the SDK's constructors
+keep every other Python thread of their process waiting.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import selectors
 import socket
 import struct
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,11 +16,9 @@ from contextlib import suppress
 
 import numpy as np
 
-from hardware import realtime
-from hardware.emulators.plant import Motion, Plant, SecondOrder
+from hardware.emulators.plant import Motion, WholePlant
 from hardware.emulators.rtde import VERSION, Kind, Parser, Recipe, names_in, packet
-from hardware.emulators.servo_bus import Observed
-from hardware.emulators.ur_program import JOINTS, NORMAL, Program, Told
+from hardware.emulators.ur_program import JOINTS, SAFETY, Program, Told
 from robo_rl.robot import RobotDescription
 
 RTDE, DASHBOARD, SCRIPT, GRIPPER = 30004, 29999, 30003, 63352  # ports
@@ -34,6 +32,7 @@ ANSWERS = {
     "is in remote control": "true",
     "close safety popup": "closing safety popup",
 }
+IN_USE = "IN_USE"  # instead of the type of an input that another client writes
 CLOSED = 255  # position of the gripper's drive
 
 
@@ -54,72 +53,55 @@ class Client:
             self.link.send(data)
 
 
-class UrControllerEmulator:
-    """RTDE, dashboard, script port and a Robotiq gripper's socket, with a thread of its own.
+class UrController:
+    """RTDE, dashboard, script port and a Robotiq gripper's socket.
 
-    servoJ's targets go to the plant as they come: no lookahead, no gain. Every access happens under `lock`.
+    servoJ's targets go to the plant as they come: no lookahead, no gain.
 
     Faults: `program.protect()`, `program.emergency()`, `program.power`, `unplug`, `frozen` (sends nothing any more).
 
     Args:
         description: an arm of six joints, and perhaps a gripper as the seventh.
-        plant: what moves; default critically damped joints at the home pose.
-        priority: of SCHED_FIFO for its thread, where it is granted.
+        plant: what moves.
         rate: [Hz] of its cycle, and the most that a client gets.
 
     Attributes:
         address: where it listens, on this machine alone.
+        motion: the joints as they are, (J,) each.
+        stops: where the arm stopped because it had lost its target, newest last; whoever reads them takes them away.
     """
 
-    def __init__(
-        self, description: RobotDescription, plant: Plant | None = None, priority: int = 0, rate: float = 500.0
-    ) -> None:
-        self.description = description
-        self.plant = SecondOrder(description.array("home")) if plant is None else plant
-        self.lock, self.program = threading.RLock(), Program()
+    def __init__(self, description: RobotDescription, plant: WholePlant, rate: float = 500.0) -> None:
+        self.description, self.plant, self.program = description, plant, Program()
         self.frozen = self._led = False  # it sends nothing any more; the arm follows a target
-        self._priority, self._period, self._time = priority, 1 / rate, time.monotonic()
+        self._period, self._time = 1 / rate, time.monotonic()
+        self._due = self._time
         joints = len(description.joints)
-        self._goals, self._torque = description.array("home"), np.ones(joints)
-        self._motion = self.plant.advance(self._goals, np.zeros(joints), 0.0)
-        self._goals = self._motion.position.copy()
-        self._selector, self._stopped = selectors.DefaultSelector(), threading.Event()
+        self._torque = np.ones(joints)
+        self.motion: Motion = plant.advance(description.array("home"), np.zeros(joints), 0.0)
+        self._goals = self.motion.position.copy()
+        self._selector = selectors.DefaultSelector()
         self._clients: list[Client] = []
-        self._stops: deque[Told] = deque(maxlen=1_000_000)
+        self.stops: deque[Told] = deque()
         self.address = self._listen()
-        self._thread = threading.Thread(target=self._serve, name="ur controller", daemon=True)
-        self._thread.start()
 
-    @property
-    def observed(self) -> list[Observed]:
-        """What the arm was told, newest last: targets, and to stop where it is."""
-        with self.lock:
-            told = sorted([*self.program.told, *self._stops], key=lambda one: one.time)
-        return [Observed(one.time, one.target, np.ones(JOINTS, bool)) for one in told]
-
-    @property
-    def wiring(self) -> dict[str, str]:
-        """What a driver needs to reach it."""
-        return {"address": self.address}
-
-    @property
-    def motion(self) -> Motion:
-        """The joints as they are, (J,) each."""
-        with self.lock:
-            return self._motion
+    def cycle(self) -> None:
+        """Serve whoever speaks until the next cycle is due, and do that one."""
+        while True:
+            for key, _ in self._selector.select(max(0.0, self._due - time.monotonic())):
+                self._attend(key)
+            if (now := time.monotonic()) >= self._due:
+                break
+        self._due = max(self._due + self._period, now)
+        self._advance(now)
+        self._report(now)
 
     def unplug(self) -> None:
         """The network cable is pulled: every connection ends."""
-        self._stopped.set()
-        self._thread.join()
         for key in list(self._selector.get_map().values()):
+            self._selector.unregister(key.fileobj)
             key.fileobj.close()  # type: ignore[union-attr]
-        self._selector.close()
-
-    def close(self) -> None:
-        """Power off. May be called twice."""
-        if not self._stopped.is_set():
-            self.unplug()
+        self._clients.clear()
 
     def _listen(self) -> str:
         """An address of the loopback network on which all ports are free."""
@@ -140,18 +122,6 @@ class UrControllerEmulator:
             return address
         raise OSError("no address is free for the emulated controller")
 
-    def _serve(self) -> None:
-        realtime.take_priority(self._priority)
-        due = time.monotonic()
-        while not self._stopped.is_set():
-            for key, _ in self._selector.select(max(0.0, due - time.monotonic())):
-                self._attend(key)
-            if (now := time.monotonic()) >= due:
-                due = max(due + self._period, now)
-                with self.lock:
-                    self._advance(now)
-                    self._report(now)
-
     def _attend(self, key: selectors.SelectorKey) -> None:
         """Somebody connects, speaks or leaves."""
         if not isinstance(key.data, Client):
@@ -166,8 +136,7 @@ class UrControllerEmulator:
         with suppress(OSError):
             data = key.data.link.recv(1 << 16)
         if data:
-            with self.lock:
-                key.data.hear(key.data, data)
+            key.data.hear(key.data, data)
             return
         self._selector.unregister(key.fileobj)
         self._clients.remove(key.data)
@@ -179,14 +148,14 @@ class UrControllerEmulator:
         if target is not None:
             self._goals[:JOINTS] = target
         elif self._led:  # it has just lost its target: it stops where it is
-            self._goals[:JOINTS] = self._motion.position[:JOINTS]
-            self._stops.append(Told(now, self._goals[:JOINTS].copy()))
+            self._goals[:JOINTS] = self.motion.position[:JOINTS]
+            self.stops.append(Told(now, self._goals[:JOINTS].copy()))
         self._led = target is not None
-        self._motion = self.plant.advance(self._goals, self._torque, min(now - self._time, LONGEST))
+        self.motion = self.plant.advance(self._goals, self._torque, min(now - self._time, LONGEST))
         self._time = now
 
     def _report(self, now: float) -> None:
-        position, velocity, _ = self._motion
+        position, velocity, _ = self.motion
         values = {
             **self.program.outputs, "timestamp": now,
             "actual_q": position[:JOINTS].tolist(), "target_q": self._goals[:JOINTS].tolist(),
@@ -208,14 +177,23 @@ class UrControllerEmulator:
                 client.outputs = Recipe(1, names_in(payload[8:]))
                 client.say(packet(Kind.OUTPUTS, b"\x01" + ",".join(client.outputs.types).encode()))
             elif kind == Kind.INPUTS:
-                recipe = Recipe(len(client.inputs) + 1, names_in(payload))
-                client.inputs[recipe.number] = recipe
-                client.say(packet(Kind.INPUTS, bytes([recipe.number]) + ",".join(recipe.types).encode()))
+                client.say(packet(Kind.INPUTS, self._inputs(client, names_in(payload))))
             elif kind in (Kind.START, Kind.PAUSE):
                 client.due = time.monotonic() if kind == Kind.START else float("inf")
                 client.say(packet(Kind(kind), b"\x01"))
             elif kind == Kind.DATA and payload[0] in client.inputs:
                 self.program.tell(client.inputs[payload[0]].unpack(payload))
+
+    def _inputs(self, client: Client, names: list[str]) -> bytes:
+        """The answer to a client that wants to write inputs; those of another one are refused."""
+        others = [recipe.names for other in self._clients if other is not client for recipe in other.inputs.values()]
+        taken = {name for recipe in others for name in recipe}
+        recipe = Recipe(len(client.inputs) + 1, names)
+        if taken.isdisjoint(names):
+            client.inputs[recipe.number] = recipe
+            return bytes([recipe.number]) + ",".join(recipe.types).encode()
+        types = [IN_USE if name in taken else one for name, one in zip(names, recipe.types, strict=True)]
+        return b"\0" + ",".join(types).encode()
 
     def _hear_dashboard(self, client: Client, data: bytes) -> None:
         for line in data.decode(errors="replace").splitlines():
@@ -223,8 +201,7 @@ class UrControllerEmulator:
                 self.program.unlock()
                 client.say(b"Protective stop releasing\n")
             elif line == "safetystatus":
-                normal = self.program.safety == NORMAL
-                client.say(f"Safetystatus: {'NORMAL' if normal else 'PROTECTIVE_STOP'}\n".encode())
+                client.say(f"Safetystatus: {SAFETY[self.program.safety]}\n".encode())
             elif line == "robotmode":
                 client.say(f"Robotmode: {'RUNNING' if self.program.power else 'POWER_OFF'}\n".encode())
             else:
@@ -243,7 +220,7 @@ class UrControllerEmulator:
                 self._goals[JOINTS] = joint.low + share * (joint.high - joint.low)
                 client.say(b"ack")
             elif words == ["GET", "POS"]:
-                share = (self._motion.position[JOINTS] - joint.low) / (joint.high - joint.low)
+                share = (self.motion.position[JOINTS] - joint.low) / (joint.high - joint.low)
                 client.say(f"POS {int(np.clip(round(CLOSED * (1 - share)), 0, CLOSED)):03d}\n".encode())
             elif words == ["GET", "STA"]:
                 client.say(b"STA 3\n")

@@ -15,6 +15,7 @@ SCRIPT_END = b"\nend\n"
 READY, DONE = 1, 2  # what the script answers in output_int_register_0
 POWER_ON, PROGRAM_RUNNING = 1, 2  # robot_status_bits
 NORMAL, PROTECTIVE_STOP, EMERGENCY_STOP = 1 << 0, 1 << 2 | 1 << 10, 1 << 7 | 1 << 10  # safety_status_bits
+SAFETY = {NORMAL: "NORMAL", PROTECTIVE_STOP: "PROTECTIVE_STOP", EMERGENCY_STOP: "ROBOT_EMERGENCY_STOP"}  # in words
 RUNNING, POWER_OFF = 7, 3  # robot_mode
 
 
@@ -40,7 +41,7 @@ class Program:
 
     Attributes:
         target: (6,) [rad] where the joints are sent; None: they hold where they are.
-        told: targets of servoJ, newest last.
+        told: targets of servoJ, newest last; whoever reads them takes them away.
         stopped: why the program ended, "" while nothing went wrong.
     """
 
@@ -49,7 +50,7 @@ class Program:
         self.safety = NORMAL
         self.answer = 0
         self.target: np.ndarray | None = None
-        self.told: deque[Told] = deque(maxlen=1_000_000)
+        self.told: deque[Told] = deque()
         self.stopped = ""
         self._limit: float | None = None  # [s] of the watchdog
         self._heard = time.monotonic()

@@ -1,7 +1,7 @@
 """A simulated world under an emulated bus: the one place where simulation and hardware meet.
 
 The bus's thread moves the world in real time; sensors and the task look at it and arrange it from the control loop's
-thread. All of them do so under the bus's lock.
+thread. All of them do so under the bus's lock. Where the bus is a process of its own, the world is a copy (`mirror`).
 """
 
 from __future__ import annotations
@@ -13,16 +13,14 @@ from typing import Protocol
 import numpy as np
 
 from hardware.device import GuardedRobot
-from hardware.emulators.plant import Motion
 from hardware.rig import DeviceRig
-from robo_rl.robot import RobotDescription, Sensor, Stamp
+from robo_rl.app.world_plant import WorldPlant
+from robo_rl.robot import Sensor, Stamp
 from robo_rl.spec import Spec
 from robo_rl.task import Task, Verdict
 from robo_rl.types import Obs
 from sim.rig import SimRig
 from sim.world import World
-
-ONE = np.ones(1, bool)
 
 
 class EmulatedBus(Protocol):
@@ -31,41 +29,6 @@ class EmulatedBus(Protocol):
     lock: AbstractContextManager
 
     def close(self) -> None: ...
-
-
-class WorldPlant:
-    """The arm in a simulated world, as what an emulated bus moves. At power-on its joints are at zero, and limp."""
-
-    def __init__(self, world: World, description: RobotDescription) -> None:
-        self.world = world
-        joints = [world.model.joint(name) for name in description.names]
-        self._qpos = [int(joint.qposadr[0]) for joint in joints]
-        self._dof = [int(joint.dofadr[0]) for joint in joints]
-        self._motor = [world.model.actuator(name).id for name in description.names]
-        self._force = world.expand("actuator_forcerange")[0]
-        self._full = description.array("max_torque")
-        self._stiffness = description.servo("kp") / self._full  # [1/rad]
-        self._owed = 0.0  # [s] that the world is behind
-        world.reset(ONE, np.zeros(1, np.int64))
-
-    def advance(self, goals: np.ndarray, torque: np.ndarray, seconds: float) -> Motion:
-        world = self.world
-        self._owed += seconds
-        steps = int(self._owed / world.model.opt.timestep)
-        self._owed -= steps * world.model.opt.timestep
-        world.ctrl[0, self._motor] = goals
-        self._force[self._motor] = np.stack([-torque, torque], axis=1) * self._full[:, None]
-        if steps:
-            world.advance(ONE, steps)
-        position, velocity = world.qpos[0, self._qpos].copy(), world.qvel[0, self._dof].copy()
-        return Motion(position, velocity, np.clip((goals - position) * self._stiffness, -torque, torque))
-
-    def renew(self, seeds: np.ndarray) -> None:
-        """Begin the world of another episode around the arm, which stays as it is."""
-        world = self.world
-        position, velocity = world.qpos[0, self._qpos].copy(), world.qvel[0, self._dof].copy()
-        world.reset(ONE, seeds)
-        world.qpos[0, self._qpos], world.qvel[0, self._dof] = position, velocity
 
 
 class SharedSensor(Sensor):
@@ -106,7 +69,7 @@ class EmulatedRig(DeviceRig):
     """A device on an emulated bus whose servos move a simulated world; that world's sensors see it.
 
     Attributes:
-        world: the world; its owner is the bus's thread.
+        world: the world; its owner is who holds the bus's lock.
         bus: the emulated bus.
     """
 

@@ -14,8 +14,10 @@ from hardware.emulators.emulated_go2 import EmulatedGo2
 from hardware.guard import Guard
 from hardware.rig import DeviceRig
 from robo_rl.app.build import instantiate, offer
-from robo_rl.app.emulated import ONE, SharedTask
+from robo_rl.app.emulated import SharedTask
 from robo_rl.app.legged_world import WorldLegsFactory
+from robo_rl.app.mirror import Mirror
+from robo_rl.app.world_plant import ONE
 from robo_rl.errors import UserError
 from robo_rl.robot import RobotDescription
 from robo_rl.spec import Spec
@@ -25,7 +27,6 @@ from sim.poses import yaw_of
 from sim.rig import SimRig
 
 EMULATED = "emulated"
-ROW = np.zeros(1, np.int64)
 
 
 class EmulatedLegsRig(DeviceRig):
@@ -43,6 +44,7 @@ class EmulatedLegsRig(DeviceRig):
     def __init__(self, robot: DrivenRobot, simulated: SimRig, emulator: EmulatedGo2) -> None:
         super().__init__([robot])
         self.world, self.emulator = simulated.world, emulator
+        self._mirror = Mirror(self.world, emulator)
         self._truth, self._hidden = simulated.privileged_sensors, simulated.privileged()
         self._walks = False  # a policy has moved it since it was homed
         self._motors = [self.world.model.actuator(name).id for name in robot.description.names]
@@ -78,13 +80,8 @@ class EmulatedLegsRig(DeviceRig):
         return obs, stamps
 
     def push(self) -> None:
-        """Change the emulator's world where the copy was changed since it was looked at."""
-        now = self.world.save_state(ROW)[0]
-        changed = now != self._seen
-        changed[-2:] = False  # seed and tick
-        if changed.any():
-            self.emulator.place(np.where(changed, now, np.nan))
-            self._seen = now
+        """What was changed in the copy since it was looked at happens to the robot."""
+        self._mirror.push()
 
     def privileged(self) -> Spec:
         return self._hidden
@@ -105,14 +102,12 @@ class EmulatedLegsRig(DeviceRig):
         self.push()
 
     def _look(self) -> float:
-        """Make the copy equal; when it was so [s]. The copy's motors have fixed gains, hence a control of their own."""
-        found, world = self.emulator.found, self.world
-        state = found["state"][None].copy()
-        state[0, -2], state[0, -1] = world.seed[0], world.tick[0]
-        world.load_state(ROW, state)
-        world.ctrl[0, self._motors] = np.where(found["kp"] > 0, found["q"], found["position"])
-        self._seen = world.save_state(ROW)[0]
-        return float(found["time"])
+        """Make the copy equal; when it was so [s]."""
+        return float(self._mirror.look(self._control)["time"])
+
+    def _control(self, found: Mapping[str, Any]) -> None:
+        """The copy's motors have fixed gains, hence a control of their own."""
+        self.world.ctrl[0, self._motors] = np.where(found["kp"] > 0, found["q"], found["position"])
 
 
 class PlacingTask(SharedTask):
@@ -137,7 +132,7 @@ def make_rig(
     description: Path,
     guard: Guard,
     legs: Mapping[str, Any],
-    driver: Mapping[str, Any],
+    driver: Mapping[str, Any] | None,
     bus: str | None = None,
     domain: int = 0,
     world: Mapping[str, Any] | None = None,
@@ -158,6 +153,11 @@ def make_rig(
         raise UserError(
             f"robot.bus=: robot={robot.name} needs the network interface that its cable is in, e.g. eth0 (ip address "
             f"lists them), or {EMULATED}"
+        )
+    if driver is None:
+        raise UserError(
+            f"robot.rig.driver=null: robot={robot.name} needs a driver's process: its motors take commands 500 times a "
+            "second; give robot.rig.driver.rate= or leave it out"
         )
     if bus != EMULATED:
         device = instantiate(legs, description=robot, interface=bus, domain=domain, guard=guard)

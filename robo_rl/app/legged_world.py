@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import mujoco
 import numpy as np
 
 from hardware.emulators.go2_plant import Body, Drive
+from robo_rl.app.world_plant import ONE, ROW, WorldFactory
 from robo_rl.robot import RobotDescription
 from sim.legs import USUAL, ImuNoise, sensor_column
 from sim.models.go2 import ACCELEROMETER, TOUCH
 from sim.world import World
 
-ONE = np.ones(1, bool)
-ROW = np.zeros(1, np.int64)
 STEP = 0.002  # [s] of physics, and with it of the motors' loop
 CROUCH = (0.0, 1.36, -2.65)  # [rad] hip, thigh, calf of a robot that lies on its folded legs
 HEIGHT = 0.13  # [m] of the trunk then
@@ -84,18 +80,8 @@ class WorldLegs:
         )
 
 
-@dataclass(frozen=True)
-class WorldLegsFactory:
-    """Makes `WorldLegs` of a compiled model."""
-
-    model: Any  # mujoco.MjModel
-    description: RobotDescription
-    size: int
-
-    @classmethod
-    def of(cls, world: World, description: RobotDescription) -> WorldLegsFactory:
-        """For a world like this one."""
-        return cls(world.model, description, world.save_state(ROW).shape[1])
+class WorldLegsFactory(WorldFactory):
+    """Makes `WorldLegs`."""
 
     def make(self) -> WorldLegs:
         return WorldLegs(self.model, self.description)

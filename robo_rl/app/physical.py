@@ -10,13 +10,16 @@ from hardware.calibrate import Person, calibrate
 from hardware.calibration import default_path, load_calibration
 from hardware.device import Device, GuardedRobot
 from hardware.driven import DrivenRobot
+from hardware.emulators.process import EmulatedProcess
 from hardware.guard import Guard
 from hardware.latch import FaultLatch, fault_path
 from hardware.rig import DeviceRig
 from hardware.servo_family import ServoFamily
 from robo_rl.app.build import instantiate, offer
-from robo_rl.app.emulated import EmulatedRig, SharedTask, WorldPlant
+from robo_rl.app.emulated import EmulatedRig, SharedTask
+from robo_rl.app.mirror import MirroredBus
 from robo_rl.app.sensing import make_sensors, on_person, terminal_keys
+from robo_rl.app.world_plant import WorldPlant, WorldPlantFactory
 from robo_rl.errors import UserError
 from robo_rl.robot import RobotDescription
 from robo_rl.task import Task
@@ -64,10 +67,11 @@ def make_rig(
     if world is None:
         raise UserError(f"robot.bus={bus}: this task has no simulated world to stand behind an emulated bus")
     simulated = offer({**world, "nthread": 1}, description=description, n=1)
-    plant = WorldPlant(simulated.world, robot)
-    servos = instantiate(emulator, description=robot, plant=plant, priority=PRIORITY)
+    plant, factory = WorldPlant(simulated.world, robot), WorldPlantFactory.of(simulated.world, robot)
+    servos = offer(emulator, description=robot, plant=plant, factory=factory, priority=PRIORITY)
     made = instantiate(arm, description=robot, guard=guard, **servos.wiring)
-    return EmulatedRig(_driven(made, driver), simulated, plant, servos)
+    behind = MirroredBus(simulated.world, servos) if isinstance(servos, EmulatedProcess) else servos
+    return EmulatedRig(_driven(made, driver), simulated, plant, behind)
 
 
 def task_on_rig(rig: DeviceRig, task: Mapping[str, Any], name: str) -> Task:

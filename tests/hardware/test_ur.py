@@ -1,4 +1,4 @@
-"""The UR driver through the real SDK, in its own process: what the emulated controller was told, and who stops it."""
+"""The UR driver through the real SDK: what the emulated controller was told, and who stops it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hardware.device import GuardedRobot
 from hardware.driven import DrivenRobot
 from hardware.driver import DriverSettings
-from hardware.emulators.plant import SecondOrder
-from hardware.emulators.ur_controller import UrControllerEmulator
+from hardware.emulators.emulated_ur import EmulatedUr
+from hardware.emulators.plant import SecondOrderFactory
+from hardware.emulators.ur_records import Event
+from hardware.guard import Guard
 from hardware.ur import UrArm
 from robo_rl.errors import UserError
 from robo_rl.robot import RobotDescription
@@ -31,16 +34,13 @@ SOON = 20.0  # [s] for what has to come, however busy the machine is
 
 
 class Bench:
-    """An emulated controller in this process, its driver in another one."""
+    """An emulated controller and its driver, a process each; with `settings` None the driver is in this process."""
 
-    def __init__(self, **options: Any) -> None:
-        self.controller = UrControllerEmulator(UR5E, SecondOrder(START), priority=60, rate=125.0)
+    def __init__(self, settings: DriverSettings | None = CALM, rate: float = 125.0, **options: Any) -> None:
+        self.controller = EmulatedUr(UR5E, SecondOrderFactory(tuple(START)), rate=rate)
         options = {"watchdog": 10.0, "max_age": 10.0} | options
-        self.arm = DrivenRobot(UrArm(UR5E, **self.controller.wiring, **options), CALM)
-
-    @property
-    def program(self):
-        return self.controller.program
+        device = UrArm(UR5E, **self.controller.wiring, **options)
+        self.arm: GuardedRobot = device if settings is None else DrivenRobot(device, settings)
 
     def home(self) -> Bench:
         self.arm.connect()
@@ -49,6 +49,11 @@ class Bench:
                 return self
             time.sleep(UR5E.dt)
         raise AssertionError(f"the arm never got home: {self.arm.guard.reasons}")
+
+    def hold(self) -> None:
+        """One control period in which nothing changes."""
+        self.arm.write(self.arm.read()[0]["applied"], ONE)
+        time.sleep(UR5E.dt)
 
     def close(self) -> None:
         self.arm.close()
@@ -59,8 +64,8 @@ class Bench:
 def make() -> Iterator[Callable[..., Bench]]:
     made: list[Bench] = []
 
-    def build(**options: Any) -> Bench:
-        made.append(Bench(**options))
+    def build(*settings: Any, **options: Any) -> Bench:
+        made.append(Bench(*settings, **options))
         return made[-1]
 
     yield build
@@ -100,11 +105,11 @@ def fault(bench: Bench) -> str:
 
 def test_what_the_controller_is_told_begins_where_the_arm_is_and_keeps_the_limits(make) -> None:
     bench = make().home()
-    first = bench.program.told[0].target
+    first = bench.controller.targets[0]
     assert np.allclose(first, START[:6], atol=1e-6)
     bench.arm.write(bench.arm.read()[0]["applied"] + np.float32(9.0), ONE)
     time.sleep(3 * UR5E.dt)
-    targets = np.array([told.target for told in list(bench.program.told)])
+    targets = bench.controller.targets
     step = UR5E.array("max_speed")[:6] * UR5E.dt / CALM.split(UR5E.dt)
     assert (np.abs(np.diff(targets, axis=0)) <= step + 1e-5).all()
     assert (targets <= UR5E.array("high")[:6] + 1e-6).all()
@@ -127,72 +132,81 @@ def test_the_controllers_watchdog_fires_when_the_driver_hangs(make) -> None:
     """Nothing else stops the arm here: the driver is frozen, not gone."""
     bench = make(watchdog=1.0).home()
     os.kill(bench.arm.pids["driver"], signal.SIGSTOP)
-    until(lambda: "watchdog" in bench.program.stopped)
-    assert bench.program.target is None
+    until(lambda: "watchdog" in bench.controller.stopped)
+    assert not bench.controller.led
     os.kill(bench.arm.pids["driver"], signal.SIGCONT)
 
 
 def test_a_driver_that_is_killed_is_the_watchdogs_case_too(make) -> None:
     bench = make(watchdog=1.0).home()
     os.kill(bench.arm.pids["driver"], signal.SIGKILL)
-    until(lambda: "watchdog" in bench.program.stopped)
+    until(lambda: "watchdog" in bench.controller.stopped)
     assert "the driver's process got signal 9" in fault(bench)
 
 
-def protect(bench: Bench) -> None:
-    bench.program.protect()
-
-
-def press(bench: Bench) -> None:
-    bench.program.emergency()
-
-
-def hush(bench: Bench) -> None:
-    bench.controller.frozen = True
-
-
-def unplug(bench: Bench) -> None:
-    bench.controller.unplug()
-
-
 FAULTS = [
-    (protect, "protective stop; see the teach pendant, then robo-rl reset"),
-    (press, "emergency stop"),
-    (hush, "no news from the controller for 2."),
-    (unplug, "(is lost|gripper: |no news|did not answer)"),  # the SDK may be busy with connecting again
+    (Event.PROTECTIVE_STOP, "protective stop; see the teach pendant, then robo-rl reset"),
+    (Event.EMERGENCY_STOP, "emergency stop"),
+    (Event.FREEZE, "no news from the controller for 2."),
+    (Event.UNPLUG, "(is lost|gripper: |no news|did not answer)"),  # the SDK may be busy with connecting again
 ]
 
 
-@pytest.mark.parametrize(("inject", "words"), FAULTS, ids=lambda value: getattr(value, "__name__", ""))
-def test_a_fault_says_what_it_is_and_nothing_is_told_after_it(
-    make, inject: Callable[[Bench], None], words: str
-) -> None:
-    bench = make(max_age=2.0 if inject is hush else 10.0).home()
-    inject(bench)
+@pytest.mark.parametrize(("event", "words"), FAULTS, ids=lambda value: getattr(value, "name", ""))
+def test_a_fault_says_what_it_is_and_nothing_is_told_after_it(make, event: Event, words: str) -> None:
+    bench = make(max_age=2.0 if event == Event.FREEZE else 10.0).home()
+    bench.controller.happen(event)
     assert re.search(words, fault(bench))
-    told = len(bench.program.told)
+    told = len(bench.controller.targets)
     bench.arm.write(bench.arm.read()[0]["applied"] - np.float32(0.01), ONE)
     time.sleep(3 * UR5E.dt)
-    assert len(bench.program.told) == told
+    assert len(bench.controller.targets) == told
 
 
-def test_a_protective_stop_is_cleared_by_people_and_then_the_arm_goes_on(make) -> None:
+def test_a_protective_stop_is_ended_by_recover_and_then_the_arm_goes_on(make) -> None:
+    """What `robo-rl reset` does: over the real dashboard, once; it says what there was."""
     bench = make().home()
-    bench.program.protect()
+    bench.controller.happen(Event.PROTECTIVE_STOP)
     fault(bench)
-    bench.program.unlock()
-    time.sleep(0.5)  # a person takes longer
+    (found,) = bench.arm.recover()
+    assert "PROTECTIVE_STOP" in found and found.endswith("now Safetystatus: NORMAL")
+    assert bench.arm.recover() == []
+    time.sleep(1.0)  # a person takes longer
     bench.arm.clear()
     bench.home()
-    assert bench.program.running and not bench.arm.guard.faults[0]
+    assert bench.controller.running and not bench.arm.guard.faults[0]
+
+
+def test_an_emergency_stop_is_not_a_programs_to_end(make) -> None:
+    bench = make()
+    bench.controller.happen(Event.EMERGENCY_STOP)
+    (found,) = bench.arm.recover()
+    assert found.endswith("now Safetystatus: ROBOT_EMERGENCY_STOP")
+    refused(bench, "the controller is in a safety stop")
+
+
+def test_recovering_needs_a_controller() -> None:
+    with pytest.raises(UserError, match=r"robot.bus=127.0.0.1: no UR controller that takes commands"):
+        UrArm(UR5E, "127.0.0.1").recover()
+
+
+def test_a_first_target_too_far_away_is_not_told(make) -> None:
+    bench = make(max_first=0.5).home()
+    told = len(bench.controller.targets)
+    far = bench.arm.read()[0]["applied"] + np.float32(0.6) * np.eye(7, dtype=np.float32)[2]
+    bench.arm.write(far, ONE)
+    words = "first target too far away: elbow by 0.60 rad, limit 0.50; does the policy begin at the home pose?"
+    assert bench.arm.guard.reasons[0] == words
+    time.sleep(3 * UR5E.dt)
+    assert len(bench.controller.targets) <= told + 2  # those of the last homing tick
 
 
 def test_a_fault_of_ours_brakes_the_arm_and_the_program_stays(make) -> None:
     bench = make().home()
     bench.arm.write(np.full((1, 7), np.nan, np.float32), ONE)
     assert "setpoint is not finite" in fault(bench)
-    until(lambda: bench.program.target is None)
-    assert bench.program.running
+    until(lambda: not bench.controller.led)
+    assert bench.controller.running
 
 
 def refused(bench: Bench, words: str) -> None:
@@ -203,11 +217,44 @@ def refused(bench: Bench, words: str) -> None:
 
 def test_a_controller_that_is_not_ready_is_refused(make) -> None:
     bench = make()
-    bench.program.power = False
+    bench.controller.happen(Event.POWER_OFF)
     refused(bench, r"the arm is not ready \(power off\): switch it on and release the brakes")
-    bench.program.power = True
-    bench.program.protect()
+    bench.controller.happen(Event.POWER_ON)
+    bench.controller.happen(Event.PROTECTIVE_STOP)
     refused(bench, "the controller is in a safety stop; look at the robot, then robo-rl reset")
+
+
+def test_a_controller_that_somebody_else_commands_is_refused(make) -> None:
+    bench = make().home()
+    bench.arm.rest()  # the SDK keeps this process waiting
+    other = DrivenRobot(UrArm(UR5E, **bench.controller.wiring), CALM)
+    with pytest.raises(UserError, match="busy: another program commands the arm; end it first") as caught:
+        other.connect()
+    assert "\n" not in str(caught.value)
+    told = len(bench.controller.targets)
+    bench.hold()
+    until(lambda: len(bench.controller.targets) > told)
+    assert not bench.arm.guard.faults[0]
+
+
+def test_without_a_drivers_process_the_arm_moves_as_well(make) -> None:
+    bench = make(None).home()
+    target = HOME.astype(np.float32)[None] + np.float32(0.05)
+    until(lambda: np.array_equal(bench.arm.write(target, ONE), target))
+    until(lambda: np.allclose(bench.controller.targets[-1], target[0, :6], atol=1e-6))
+
+
+def test_targets_are_interpolated_up_to_the_drivers_rate(make) -> None:
+    """Policy setpoints 30 times a second become servoJ targets 480 times a second, on a straight line."""
+    fast = DriverSettings(rate=480.0, watchdog=10.0, patience=10.0)
+    bench = make(fast, rate=500.0).home()
+    begin, before = len(bench.controller.targets), bench.arm.read()[0]["applied"][0]
+    target = before + np.float32(0.02)
+    bench.arm.write(target[None], ONE)
+    until(lambda: np.allclose(bench.controller.targets[-1], target[:6], atol=1e-7))
+    steps = np.diff(np.vstack([before[None, :6], bench.controller.targets[begin:]]), axis=0)
+    steps = steps[np.abs(steps).max(axis=1) > 1e-6]  # what holds is told again and again
+    assert len(steps) == 16 and np.allclose(steps, 0.02 / 16, atol=1e-5)
 
 
 def test_an_address_without_a_controller_is_refused(make) -> None:
@@ -220,18 +267,19 @@ def test_an_address_without_a_controller_is_refused(make) -> None:
     ("options", "words"),
     [
         ({"watchdog": 0.0}, "watchdog=0.0: valid are times above 0 s"),
+        ({"guard": Guard(UR5E, 1, 1 / 600)}, "servoJ would be sent 600 times a second; the controller takes up to 500"),
         ({"gain": 50}, "gain=50: valid are 100 to 2000"),
         ({"lookahead": 0.5}, "lookahead=0.5: valid are 0.03 to 0.2"),
     ],
 )
-def test_what_servoj_does_not_take_is_refused(options: dict[str, float], words: str) -> None:
+def test_what_servoj_does_not_take_is_refused(options: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
-        UrArm(UR5E, "127.0.0.1", **options)
+        UrArm(UR5E, "127.0.0.1", **options).connect()
 
 
 def test_every_emulated_controller_has_an_address_of_its_own() -> None:
     """So that tests run side by side."""
-    one, two = UrControllerEmulator(UR5E), UrControllerEmulator(UR5E)
+    one, two = EmulatedUr(UR5E), EmulatedUr(UR5E)
     assert one.address != two.address
     with socket.create_connection((one.address, 29999)) as link:
         assert link.recv(100).startswith(b"Connected: Universal Robots")
