@@ -1,5 +1,5 @@
-"""A bundle that was made for another order of the joints, for another rate, or for another start: `deploy` says so in one
-line, before a robot moves because of it."""
+"""A bundle that was made for another order of the joints, another rate, or another start: `deploy` says so in one line,
+before a robot moves because of it."""
 
 from __future__ import annotations
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -31,8 +33,24 @@ TICK = 2 * np.pi / 4096
 STEP = ARM.array("max_speed") * ARM.dt
 LIMITS = ServoLimits(stuck_time=0.05)
 START = (0.25, 0.6)  # [rad]
+NOBODY = 65534  # a user without rights
 ANY = st.floats(width=32, allow_nan=True, allow_infinity=True) | st.floats(-3, 3, width=32)
 HOSTILE = st.lists(arrays(np.float32, (1, 2), elements=ANY), min_size=1, max_size=15)
+
+
+@contextmanager
+def forbidden(port: str) -> Iterator[None]:
+    """Nobody but root may open the port, and this process is not root."""
+    mode, root = os.stat(port).st_mode, os.geteuid() == 0
+    os.chmod(port, 0)
+    if root:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        os.chmod(port, mode)
 
 
 class Bench:
@@ -261,12 +279,36 @@ class ServoArmContract(RobotContract):
         words = r"my file: servo 2 \(elbow\) holds homing_offset=-600, the file says 12: it is of another arm"
         self.refused(words, calibration=Calibration("tiny", joints, "my file"))
 
+    def test_servos_that_were_told_apart_wrongly_are_refused(self) -> None:
+        """The ids of two joints are exchanged, in the file."""
+        joints = dict(emulated_calibration(ARM).joints)
+        one, two = joints["shoulder"], joints["elbow"]
+        joints |= {"shoulder": replace(one, id=two.id), "elbow": replace(two, id=one.id)}
+        words = r"servo 2 \(shoulder\) holds .*: it is of another arm; give this arm's file, or calibrate again"
+        self.refused(words, calibration=Calibration("tiny", joints, "my file"))
+
     def test_a_busy_port_is_refused(self) -> None:
         bench = self.build()
         bench.arm.connect()
         other = self.arm(ARM, bench.bus.port, bench.bus.calibration)
         with pytest.raises(UserError, match=f"robot.bus={bench.bus.port}: busy: another program has the port open"):
             other.connect()
+
+    def test_a_port_that_one_may_not_open_is_refused(self) -> None:
+        bench = self.build()
+        words = rf"robot.bus={bench.bus.port}: no permission; run: sudo usermod -aG \S+ \$USER, then log in again"
+        with forbidden(bench.bus.port), pytest.raises(UserError, match=words):
+            bench.arm.connect()
+        bench.arm.connect()
+
+    def test_a_first_target_too_far_away_is_a_fault_and_moves_nothing(self) -> None:
+        bench = self.build(max_first=0.5).home()
+        begin = len(bench.bus.observed)
+        bench.tick(bench.arm.guard.sent + np.array([[0.1, 0.7]], np.float32))
+        assert bench.fault() == (
+            "first target too far away: elbow by 0.70 rad, limit 0.50; does the policy begin at the home pose?"
+        )
+        assert len(bench.bus.observed) == begin
 
     def test_a_missing_port_and_a_file_are_refused(self, tmp_path) -> None:
         (tmp_path / "file").write_text("")

@@ -197,7 +197,7 @@ def test_not_a_number_is_refused_there(make: Callable[..., Bench]) -> None:
     assert bench.arm.guard.reasons[0] == "setpoint is not finite: elbow"
 
 
-def test_a_first_target_too_far_away_is_refused(make: Callable[..., Bench]) -> None:
+def test_a_first_target_too_far_away_is_refused_there(make: Callable[..., Bench]) -> None:
     bench = make(max_first=0.5).home()
     begin = len(bench.bus.observed)
     bench.arm.write(bench.arm.read()[0]["applied"] + np.array([[0.1, 0.7]], np.float32), ONE)

@@ -207,6 +207,16 @@ def test_closing_damps_for_a_while(emulator: EmulatedGo2, make: Callable[..., Go
     assert found["heard"] > before + 10 and not found["active"] and np.allclose(found["kd"], 5.0)
 
 
+def test_a_first_target_too_far_away_ends_in_damping(emulator, make) -> None:
+    one = homed(make(max_first=0.3))
+    target = home() + 0.1
+    target[0, 4] += 0.4  # the second leg's thigh
+    one.write(target.astype(np.float32), ONE)
+    words = f"first target too far away: {robot().names[4]} by 0.50 rad, limit 0.30; does the policy begin at the home"
+    assert one.guard.reasons[0].startswith(words)
+    until(lambda: not emulator.found["kp"].any() and emulator.found["kd"].any(), one.measure)
+
+
 def test_another_publisher_is_refused_and_one_that_appears_is_a_fault(emulator, make) -> None:
     emulator.ask(rival=True)
     with pytest.raises(UserError, match="1 other publisher of rt/lowcmd; end the program that commands the robot"):
