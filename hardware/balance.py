@@ -20,7 +20,7 @@ class Balance:
     """Judges the readings of N robots: it says what is wrong, and keeps nothing but since when they fall."""
 
     def __init__(self, limits: BalanceLimits, n: int = 1) -> None:
-        self.limits = limits
+        self.limits, self._upright = limits, np.cos(limits.max_tilt)
         self._falls_since = np.full(n, np.inf)  # [s]
 
     def restart(self, where: np.ndarray) -> None:
@@ -35,9 +35,12 @@ class Balance:
             accelerometer: (N, 3) with gravity [m/s2].
             time: of capture (N,) [s].
         """
-        limits, (_, x, y, _) = self.limits, np.asarray(quaternion, np.float64).T
-        tilt = np.arccos(np.clip(1.0 - 2.0 * (x * x + y * y), -1.0, 1.0))
-        falls = np.einsum("ni,ni->n", accelerometer, accelerometer) < limits.fall_acceleration**2
+        limits, x, y = self.limits, quaternion[:, 1], quaternion[:, 2]
+        upright, weight = 1.0 - 2.0 * (x * x + y * y), np.vecdot(accelerometer, accelerometer)
+        if upright.min() > self._upright and weight.min() > limits.fall_acceleration**2:  # what is no number is neither
+            self._falls_since[:] = np.inf
+            return {}
+        tilt, falls = np.arccos(np.clip(upright, -1.0, 1.0)), weight < limits.fall_acceleration**2
         self._falls_since = np.where(falls, np.minimum(self._falls_since, time), np.inf)
         fallen = time - self._falls_since
         tilted = ~(tilt <= limits.max_tilt)  # what is not a number is no upright trunk

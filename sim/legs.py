@@ -100,16 +100,16 @@ class Trunk:
         """(N,) bool: it lies on the floor."""
         return self._touch > 0.0
 
-    @property
-    def planar(self) -> np.ndarray:
-        """(N, 3) velocity in the plane, seen from its heading: forward, left [m/s], turn about the vertical [rad/s]."""
+    def planar(self, upright: np.ndarray) -> np.ndarray:
+        """(N, 3) velocity in the plane, seen from its heading: forward, left [m/s], turn about the vertical [rad/s];
+        `upright` (N,) as above."""
         world = self.world
         w, x, y, z = world.qpos[:, 3:7].T
         cos, sin = 1.0 - 2.0 * (y * y + z * z), 2.0 * (w * z + x * y)  # of the heading, times the same length
         length, (vx, vy) = np.maximum(np.hypot(cos, sin), 1e-12), world.qvel[:, :2].T
         velocity = np.empty((world.n, 3))
         velocity[:, 0], velocity[:, 1] = (cos * vx + sin * vy) / length, (cos * vy - sin * vx) / length
-        velocity[:, 2] = world.qvel[:, 5] * self.upright
+        velocity[:, 2] = world.qvel[:, 5] * upright
         return velocity
 
     def place(self, where: np.ndarray, height: float, yaw: np.ndarray) -> None:

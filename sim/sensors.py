@@ -105,12 +105,12 @@ class TruePoses(Sensor):
 
 def _shown(keys: Sequence[str], pose: np.ndarray, times: np.ndarray) -> tuple[Obs, Stamp]:
     """Poses (N, B, 7) captured at `times` (N,) [s], as observations of B keys, their quaternions with w >= 0."""
-    pose = np.where(pose[..., 3:4] < 0, pose * _FLIP, pose).astype(np.float32)
+    pose = pose.astype(np.float32)
+    negative = pose[..., 3] < 0
+    if negative.any():
+        pose[negative, 3:] *= -1
     obs = {key: np.ascontiguousarray(pose[:, index]) for index, key in enumerate(keys)}
     return obs, dict.fromkeys(obs, times)
-
-
-_FLIP = np.array([1.0, 1, 1, -1, -1, -1, -1])
 
 
 def _rotate(q: np.ndarray, vector: np.ndarray) -> np.ndarray:

@@ -42,7 +42,7 @@ from sim.world import World, require_batch
 REWARDS = ("sparse", "shaped")
 SUBSTEPS = 5  # physics steps a control tick
 # An enum's member takes NumPy several times as long as a plain number.
-_SUCCESS, _FAILURE, _RUNNING = int(Reason.SUCCESS), int(Reason.FAILURE), int(Reason.RUNNING)
+_SUCCESS, _FAILURE = int(Reason.SUCCESS), int(Reason.FAILURE)
 
 
 @dataclass(frozen=True)
@@ -99,16 +99,21 @@ class LeggedTask(Task):
 
     def judge(self, obs: Obs, applied: np.ndarray) -> Verdict:
         """As the module's docstring says."""
-        self.velocity += self._follow * (self.trunk.planar - self.velocity)
+        upright = self.trunk.upright
+        self.velocity += self._follow * (self.trunk.planar(upright) - self.velocity)
         self.watch()
-        fallen = (self.trunk.upright < self._fallen) | self.trunk.touches
-        success = (self.world.tick >= self._ticks) & ~fallen & self.solved()
-        reason = np.where(fallen, _FAILURE, np.where(success, _SUCCESS, _RUNNING))
+        fallen = (upright < self._fallen) | self.trunk.touches
+        success, reason = (self.world.tick >= self._ticks) & ~fallen, np.zeros(self.world.n, np.uint8)
+        if success.any():
+            success &= self.solved()
+            reason[success] = _SUCCESS
+        if fallen.any():
+            reason[fallen] = _FAILURE
         reward = success.astype(np.float32)
         if self._shaped:
             terms = self.terms()
             reward += sum(self.weights[name] * terms[name] for name in self.weights).astype(np.float32)
-        return Verdict(reward, fallen | success, success.astype(np.int8), reason.astype(np.uint8))
+        return Verdict(reward, fallen | success, success.astype(np.int8), reason)
 
     @abstractmethod
     def command(self) -> np.ndarray:

@@ -120,7 +120,7 @@ def test_velocity_is_seen_from_the_heading_and_filtered() -> None:
     env, wanted = CASES["joystick"].env(50), np.tile([0.4, -0.2, 0.5], (50, 1))
     step = env.reset(np.ones(50, bool), Seeds(0))
     glide(env, wanted)
-    np.testing.assert_allclose(env.task.trunk.planar, wanted, atol=1e-9)
+    np.testing.assert_allclose(env.task.trunk.planar(env.task.trunk.upright), wanted, atol=1e-9)
     env.task.judge(step.obs, step.applied)
     np.testing.assert_allclose(env.task.velocity, wanted * (1 - np.exp(-0.02 / 0.25)), atol=1e-9)
     env.close()
