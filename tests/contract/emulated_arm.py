@@ -41,7 +41,7 @@ class TwinContract:
             env.close()
 
     def physical(self) -> RigEnv:
-        calm = [f"robot.rig.driver.{key}=20.0" for key in self.calm]
+        calm = [f"robot.rig.driver.{key}=20.0" for key in self.calm] + ["+robot.guard.max_misses=100000"]
         return self._env([f"robot={self.robot}", f"task={self.task}", "robot.bus=emulated", *calm, *self.options])
 
     def twin(self) -> RigEnv:
@@ -60,6 +60,7 @@ class TwinContract:
         while step.kind[0] == Kind.RESET:
             env.send(step.applied)
             step = env.recv()
+            assert not any(env.rig.messages), env.rig.messages  # else it would never come home
         return step
 
     def test_it_has_the_specs_of_its_simulated_twin(self) -> None:
