@@ -11,6 +11,7 @@ from hardware.calibration import JointCalibration
 from hardware.dynamixel import Dynamixel
 from hardware.emulators.dynamixel_protocol import DynamixelWire
 from hardware.emulators.dynamixel_servo import DynamixelServo
+from hardware.emulators.plant import Plant
 from hardware.emulators.servo_bus import ServoBusEmulator
 from robo_rl.robot import RobotDescription
 
@@ -20,10 +21,12 @@ SHOULDER, ARM = 1060, 1200  # models of the first two joints, and of the others
 class DynamixelBusEmulator(ServoBusEmulator):
     """Dynamixel servos, one a joint; further arguments as for `ServoBusEmulator`."""
 
-    def __init__(self, description: RobotDescription, *arguments: Any, **options: Any) -> None:
+    def __init__(
+        self, description: RobotDescription, plant: Plant | None = None, *, priority: int = 0, **options: Any
+    ) -> None:
         self._dynamixels: list[DynamixelServo] = []
         self._stopped_at: dict[int, float] = {}  # joint index -> [rad] where its watchdog stopped it
-        super().__init__(self._servo, DynamixelWire(), Dynamixel(), description, *arguments, **options)
+        super().__init__(self._servo, DynamixelWire(), Dynamixel(), description, plant, priority=priority, **options)
         for servo in self._dynamixels:
             servo.power_cycle()
 

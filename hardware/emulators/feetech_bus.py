@@ -7,6 +7,7 @@ from typing import Any
 from hardware.calibration import JointCalibration
 from hardware.emulators.feetech_protocol import FeetechWire
 from hardware.emulators.feetech_servo import FeetechServo
+from hardware.emulators.plant import Plant
 from hardware.emulators.servo_bus import ServoBusEmulator
 from hardware.feetech import Feetech
 from hardware.registers import encode
@@ -16,8 +17,10 @@ from robo_rl.robot import RobotDescription
 class FeetechBusEmulator(ServoBusEmulator):
     """STS3215 servos, one a joint; further arguments as for `ServoBusEmulator`."""
 
-    def __init__(self, description: RobotDescription, *arguments: Any, **options: Any) -> None:
-        super().__init__(_servo, FeetechWire(), Feetech(), description, *arguments, **options)
+    def __init__(
+        self, description: RobotDescription, plant: Plant | None = None, *, priority: int = 0, **options: Any
+    ) -> None:
+        super().__init__(_servo, FeetechWire(), Feetech(), description, plant, priority=priority, **options)
 
 
 def _servo(place: int, joint: JointCalibration) -> FeetechServo:

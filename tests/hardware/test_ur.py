@@ -157,6 +157,7 @@ def test_a_fault_says_what_it_is_and_nothing_is_told_after_it(make, event: Event
     bench = make(max_age=2.0 if event == Event.FREEZE else 10.0).home()
     bench.controller.happen(event)
     assert re.search(words, fault(bench))
+    time.sleep(3 * UR5E.dt)  # what was on its way
     told = len(bench.controller.targets)
     bench.arm.write(bench.arm.read()[0]["applied"] - np.float32(0.01), ONE)
     time.sleep(3 * UR5E.dt)
