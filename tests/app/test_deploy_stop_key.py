@@ -39,6 +39,7 @@ def test_the_space_bar_is_a_fault_that_ends_the_run(run_folder: Path, tmp_path: 
             while sum(path.stat().st_size for path in out.glob("log/*.mcap")) < SOME:
                 assert program.poll() is None and time.monotonic() < end, (tmp_path / "said").read_text()
                 time.sleep(0.05)
+            time.sleep(5.0)  # the arm has come home by now: an episode runs
             os.write(hand, b"x ")  # another key does nothing
             code = program.wait(SOON)
         finally:
