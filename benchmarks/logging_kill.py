@@ -139,6 +139,8 @@ def main(keys: dict[str, str], root: Path) -> int:
         with tempfile.TemporaryDirectory() as folder:
             killed, delay = list(ALLOWED)[index % len(ALLOWED)], random.Random(f"{seed} {index}").uniform(0.0, LONGEST)
             found.append(trial(Path(folder) / "log", killed, delay))
+        said = f"{killed} killed after {delay:.2f} s, {found[-1].loss_s:.3f} s lost"
+        print(f"{len(found)} of {len(ALLOWED) * times}: {said}", flush=True)
         trials = [asdict(one) | {"ok": one.ok} for one in found]
         write_json(path, {"machine": measured_on(), "seed": seed, "trials": trials})
     Console().print(_table(found))

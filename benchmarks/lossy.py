@@ -55,6 +55,7 @@ def main(keys: dict[str, str], root: Path) -> int:
     require_used(keys, "robot", "seconds", "loss")
     if robot not in BUSES:
         raise UnknownName("robot", robot, BUSES)
+    print(f"lossy: a session of {seconds:g} s, then a bare loop as long", flush=True)
     found = session(robot, seconds, loss)
     (driver,) = found["drivers"].values()
     waited = bare(seconds, describe(robot).dt)

@@ -63,6 +63,7 @@ def main(keys: dict[str, str], root: Path) -> int:
     """`pacing seconds=60 run=FOLDER robot=so101`: print both, write pacing.json."""
     seconds, run, robot = number(keys, "seconds", 60.0), keys.pop("run", ""), keys.pop("robot", "")
     require_used(keys, "seconds", "run", "robot")
+    print(f"pacing: {seconds:g} s each of a bare loop, the deployment, a bare loop", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         found = measure(seconds, run, robot, Path(folder))
     table = Table(title=f"pacing, {seconds:g} s each at {1 / DT:.0f} Hz", title_justify="left")

@@ -3,8 +3,9 @@ state after a fault."""
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ from robo_rl.spec import Spec
 from robo_rl.types import Obs
 
 ONE = np.ones(1, bool)
+ABANDONED = 0.5  # [s] without a call of `home`, after which switching on begins anew
 
 
 class GuardedRobot(Robot):
@@ -96,6 +98,8 @@ class Device(GuardedRobot):
         self._home_speed, self._tolerance, self._max_first = home_speed, tolerance, max_first
         self._ramp: Ramp | None = None
         self.holding = False  # the motors are on, and the guard knows where the robot is
+        self._switching: tuple[np.ndarray, Iterator[None]] | None = None  # on: the pose at first, and the rest of it
+        self._switched = float("-inf")  # [s] when some of it was done
         self._begun = self._safe = False  # a policy's target was accepted; a fault has been answered
         nothing = np.zeros(len(description.joints))
         self.measured = (description.array("home"), nothing, float("-inf"))  # what `measure` returned last
@@ -107,10 +111,7 @@ class Device(GuardedRobot):
             return np.zeros_like(where)
         position, _, _ = self.measure()
         if not self.holding:
-            self._activate(position)
-            self.guard.reset(where, position[None])
-            self.holding = not self.guard.faults.any()
-            self._settle()
+            self._switch_on(position)
             return np.zeros_like(where)
         self._begun = False
         setpoint = self._move(self._homeward()[None], where)
@@ -151,6 +152,7 @@ class Device(GuardedRobot):
     def clear(self) -> None:
         self.guard.clear(ONE)
         self.holding = self._begun = self._safe = False
+        self._switching = None
 
     def at(self, dt: float) -> Self:
         """This device, not connected yet, for another time between two commands [s]."""
@@ -189,9 +191,26 @@ class Device(GuardedRobot):
             if self.latch is not None:
                 self.latch.set(self.guard.reasons[0])
 
-    def _activate(self, position: np.ndarray) -> None:
+    def _switch_on(self, position: np.ndarray) -> None:
+        """As much of `_activate` as half a period lets be done: who commands and who watches this process do not wait
+        while a servo answers late."""
+        now = time.monotonic()
+        if self._switching is None or now - self._switched > ABANDONED:
+            self._switching = position, iter(self._activate(position) or ())
+        pose, rest = self._switching
+        for _ in rest:
+            self._switched = time.monotonic()
+            if self._switched - now > self.guard.dt / 2 and not self.guard.faults.any():
+                return
+        self._switching = None
+        self.guard.reset(ONE, pose[None])
+        self.holding = not self.guard.faults.any()
+        self._settle()
+
+    def _activate(self, position: np.ndarray) -> Iterable[None] | None:
         """Let the motors hold the measured `position` (A,) [rad]; called before the first command after `connect` or
-        `clear`. Latches a fault of the guard where that fails."""
+        `clear`. Latches a fault of the guard where that fails. What takes longer than a period is a generator that
+        yields wherever the rest may wait for the next tick."""
 
     @abstractmethod
     def _send(self, setpoint: np.ndarray) -> None:

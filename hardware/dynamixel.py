@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -152,21 +152,18 @@ class DynamixelArm(ServoBusArm):
         for register, value in wrong:
             bus.write(servo, register, value)
 
-    def _prepare(self, bus: ServoBus) -> None:
-        for servo in self._ids:
-            bus.write(servo, dynamixel_x.GOAL_PWM, round(self._torque * dynamixel_x.FULL_PWM))
+    def _prepare(self, bus: ServoBus) -> Iterator[None]:
+        return self._write_each(bus, dynamixel_x.GOAL_PWM, round(self._torque * dynamixel_x.FULL_PWM))
 
-    def _arm(self, bus: ServoBus) -> None:
+    def _arm(self, bus: ServoBus) -> Iterator[None]:
         register, wanted = dynamixel_x.BUS_WATCHDOG, self._watchdog
-        for servo in self._ids:
-            bus.write(servo, register, wanted)
-        held = [bus.read(servo, register) for servo in self._ids]
+        yield from self._write_each(bus, register, wanted)
+        held = self._held(bus, register)
         if held != [wanted] * len(held):
             self._fault(f"bus watchdogs hold {held}, not {wanted}: the servos would not stop by themselves")
 
-    def _disarm(self, bus: ServoBus) -> None:
-        for servo in self._ids:
-            bus.write(servo, dynamixel_x.BUS_WATCHDOG, 0)
+    def _disarm(self, bus: ServoBus) -> Iterator[None]:
+        return self._write_each(bus, dynamixel_x.BUS_WATCHDOG, 0)
 
     def _angles(self, ticks: np.ndarray) -> np.ndarray:
         if self._turns is None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
@@ -128,7 +129,7 @@ class ServoBusArm(Device):
             return
         if self.holding and not self.guard.faults.any():
             with self._guarded():
-                self._disarm(self._bus)
+                deque(self._disarm(self._bus), 0)
         if self._release:
             self._let_go(self._bus)
         self._bus.close()
@@ -170,14 +171,28 @@ class ServoBusArm(Device):
         """What the servos are to be told (J,) int64, to go to an angle (J,) [rad]."""
         return self.ticks.goal(angle)
 
-    def _prepare(self, bus: ServoBus) -> None:
+    def _prepare(self, bus: ServoBus) -> Iterable[None]:
         """Set what a servo takes only while nothing has stopped it; the torque is about to come on."""
+        return ()
 
-    def _arm(self, bus: ServoBus) -> None:
+    def _arm(self, bus: ServoBus) -> Iterable[None]:
         """Start what watches the bus in the servos themselves."""
+        return ()
 
-    def _disarm(self, bus: ServoBus) -> None:
+    def _disarm(self, bus: ServoBus) -> Iterable[None]:
         """Stop it."""
+        return ()
+
+    def _write_each(self, bus: ServoBus, register: Register, value: int) -> Iterator[None]:
+        """One servo after the other, each answers; they yield in between."""
+        for servo in self._ids:
+            bus.write(servo, register, value)
+            yield
+
+    def _held(self, bus: ServoBus, register: Register) -> list[int]:
+        """What the servos hold in a register (J,)."""
+        data, _ = bus.read_all(self._ids, register.address, register.size)
+        return [decode(row, register, register.address) for row in data]
 
     def _let_go(self, bus: ServoBus) -> None:
         """Torque off; nobody answers a packet to all, so it is read back."""
@@ -189,22 +204,21 @@ class ServoBusArm(Device):
                 if not any(on for (on,) in held):
                     return
 
-    def _activate(self, position: np.ndarray) -> None:
+    def _activate(self, position: np.ndarray) -> Iterator[None]:
         """Goal first, read back, torque second: a servo jumps to whatever its goal register holds."""
         if not np.isfinite(position).all():
             return
         bus, family, goals = self._connected, self.family, self._goals(position).tolist()
-        with self._guarded(), bus.patiently():
-            self._disarm(bus)
+        with self._guarded():
+            yield from self._disarm(bus)
             bus.write_all(self._ids, family.goal, goals)
-            held = [bus.read(servo, family.goal) for servo in self._ids]
+            held = self._held(bus, family.goal)
             if held != goals:
                 self._fault(f"goal registers hold {held}, not {goals}: torque stays off")
                 return
-            self._prepare(bus)
-            for servo in self._ids:
-                bus.write(servo, family.torque, 1)
-            self._arm(bus)
+            yield from self._prepare(bus)
+            yield from self._write_each(bus, family.torque, 1)
+            yield from self._arm(bus)
             self.health.restart()
 
     def _send(self, setpoint: np.ndarray) -> None:

@@ -132,21 +132,21 @@ class UrArm(Device):
     def tally(self) -> Mapping[str, int]:
         return {"transactions": self._commands}
 
-    def _activate(self, position: np.ndarray) -> None:
+    def _activate(self, position: np.ndarray) -> Iterator[None]:
         with self._guarded():
-            self._restart()
+            yield from self._restart()
             if not self._control.setWatchdog(1 / self._watchdog):
                 self._fault("the controller did not arm its watchdog: it would not stop by itself")
                 return
             self._send(position.astype(np.float32))
 
-    def _restart(self) -> None:
+    def _restart(self) -> Iterator[None]:
         """Let the script run again that a stop has ended."""
         if not self._control.isProgramRunning():
             self._control.reuploadScript()
         end = time.monotonic() + RESTART
         while not self._control.isProgramRunning() and time.monotonic() < end:
-            time.sleep(self.guard.dt)
+            yield
         self._ran = time.monotonic()
 
     def _send(self, setpoint: np.ndarray) -> None:

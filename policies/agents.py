@@ -58,7 +58,7 @@ def eyes_for(bundle: Bundle, shape: Shape) -> Eyes | None:
     of_base, seen = bundle.network.eyes, bundle.cameras
     wanted = seen if shape.cameras is None else tuple(shape.cameras)
     if shape.eyes == "fresh" or not wanted:
-        return Eyes.of(bundle.obs_spec, wanted)
+        return Eyes.of(bundle.obs_spec, wanted, "learner.cameras")
     if of_base is None or wanted != seen:
         raise UserError(f"learner.eyes=base: the base sees cameras={list(seen)}, not {list(wanted)}")
     return copy.deepcopy(of_base).requires_grad_(True)
@@ -98,7 +98,7 @@ def own(
 def chunks(bundle: Bundle, obs: np.ndarray, actions: np.ndarray, shape: Shape, scale: float, seed: int) -> Agent:
     """Proposes and values whole chunks; `actions` (F, H * A) are what was executed from `obs` (F, D) on."""
     if eyes_for(bundle, shape) is not None:
-        raise UserError("learner.cameras: a learner of whole chunks looks at no pictures; choose another learner")
+        raise UserError("learner.cameras: a learner of whole chunks looks at no pictures; give learner.cameras=[]")
     torch.manual_seed(seed)
     offset, width = bundle.network.relative_to, bundle.act_spec.size
     horizon = actions.shape[1] // width

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from robo_rl.cameras import CAMERA
+from robo_rl.cameras import camera_keys
 from robo_rl.errors import UserError
 from robo_rl.spec import Spec
 from robo_rl.types import Obs
@@ -59,23 +59,19 @@ class Eyes(nn.Module):
         self.eyes = nn.ModuleList(Eye(height, width, each) for _ in self.keys)
 
     @classmethod
-    def of(cls, spec: Spec, cameras: Sequence[str], each: int = 64) -> Eyes | None:
-        """Eyes for cameras by name; None for no cameras.
+    def of(cls, spec: Spec, cameras: Sequence[str], key: str, each: int = 64) -> Eyes | None:
+        """Eyes for cameras by name, as `key` chose them; None for no cameras.
 
         Raises `UserError` where the observations lack one, or where their pictures differ in size.
         """
         if not cameras:
             return None
-        known = {key.removeprefix(CAMERA): key for key in spec if key.startswith(CAMERA)}
-        for name in cameras:
-            if name not in known:
-                valid = ", ".join(known) or "none: see task.rig.cameras"
-                raise UserError(f"cameras={name}: not in the observation; valid choices: {valid}")
-        shapes = {spec[known[name]].shape for name in cameras}
+        keys = camera_keys(spec, cameras, key)
+        shapes = {spec[key].shape for key in keys}
         if len(shapes) > 1 or min(min(shape[:2]) for shape in shapes) < LEAST:
-            raise UserError(f"cameras: pictures must be of one size, {LEAST} px at least; they are {sorted(shapes)}")
+            raise UserError(f"{key}: pictures must be of one size, {LEAST} px at least; they are {sorted(shapes)}")
         height, width, _ = shapes.pop()
-        return cls([known[name] for name in cameras], height, width, each)
+        return cls(keys, height, width, each)
 
     def forward(self, pictures: Tensor) -> Tensor:
         scaled = pictures.float().div(255.0).sub(0.5).permute(1, 0, 4, 2, 3)  # (C, B, 3, H, W)

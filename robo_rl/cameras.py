@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from robo_rl.errors import CorruptFile, UnknownName
+from robo_rl.errors import CorruptFile, UnknownName, UserError
 from robo_rl.robot import RobotDescription
 from robo_rl.spec import Feature, Spec
 
@@ -94,6 +94,19 @@ def known_cameras(robots: Sequence[RobotDescription]) -> dict[str, Camera]:
         except TypeError as error:
             raise CorruptFile(f"robot description {robot.name}: model.cameras: {error}") from error
     return found
+
+
+def camera_keys(spec: Spec, names: Sequence[str], key: str) -> tuple[str, ...]:
+    """Observation keys of cameras by name; `key` is the one that chose them.
+
+    Raises `UserError` where the observations lack one; the message names those that there are.
+    """
+    known = {found.removeprefix(CAMERA): found for found in spec if found.startswith(CAMERA)}
+    for name in names:
+        if name not in known:
+            valid = ", ".join(known) or "none: see task.rig.cameras"
+            raise UserError(f"{key}={name}: not in the observation; valid choices: {valid}")
+    return tuple(known[name] for name in names)
 
 
 def spec_of(cameras: Sequence[Camera]) -> Spec:

@@ -36,6 +36,12 @@ def offer(config: Any, **offers: Any) -> Any:
     return factory(**{name: value for name, value in offers.items() if name in wanted and name not in config})
 
 
+def target_of(config: Any) -> Any:
+    """What the `_target_` of a node names, a class or a function; raises as `instantiate` does."""
+    check_targets(config)
+    return get_object(config["_target_"])
+
+
 def make_env(task: DictConfig, robot: DictConfig, n: int, realtime: bool = False, **overrides: Any) -> Env:
     """N rows of a task: on a robot's rig, or the environment that the task brings along.
 
@@ -159,8 +165,7 @@ def _factory(config: Any) -> Callable[..., Any]:
 
 def _require_given(node: DictConfig, task: str, key: str = "") -> None:
     """Raise `UserError` where the target needs a value that nobody gave; `key` names it better than its parameter."""
-    check_targets(node)
-    for name, parameter in inspect.signature(get_object(node["_target_"])).parameters.items():
+    for name, parameter in inspect.signature(target_of(node)).parameters.items():
         if name in node and node[name] is None and parameter.default is inspect.Parameter.empty:
             raise UserError(f"{key or name}=: task={task} needs it")
 
@@ -197,5 +202,5 @@ def _targets(node: Any) -> Iterator[Any]:
 
 __all__ = [
     "CONFIGS", "check_targets", "description_path", "instantiate", "make_camera", "make_env", "make_expert", "make_rig",
-    "offer", "scenario",
+    "offer", "scenario", "target_of",
 ]  # fmt: skip

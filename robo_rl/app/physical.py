@@ -15,7 +15,7 @@ from hardware.guard import Guard
 from hardware.latch import FaultLatch, fault_path
 from hardware.rig import DeviceRig
 from hardware.servo_family import ServoFamily
-from robo_rl.app.build import instantiate, offer
+from robo_rl.app.build import instantiate, offer, target_of
 from robo_rl.app.emulated import EmulatedRig, SharedTask
 from robo_rl.app.mirror import MirroredBus
 from robo_rl.app.sensing import make_sensors, on_person, terminal_keys
@@ -67,10 +67,11 @@ def make_rig(
     if world is None:
         raise UserError(f"robot.bus={bus}: this task has no simulated world to stand behind an emulated bus")
     simulated = offer({**world, "nthread": 1}, description=description, n=1)
-    plant, factory = WorldPlant(simulated.world, robot), WorldPlantFactory.of(simulated.world, robot)
-    servos = offer(emulator, description=robot, plant=plant, factory=factory, priority=PRIORITY)
+    plant, elsewhere = WorldPlant(simulated.world, robot), issubclass(target_of(emulator), EmulatedProcess)
+    plug = {"factory": WorldPlantFactory.of(simulated.world, robot)} if elsewhere else {"plant": plant}
+    servos = instantiate(emulator, description=robot, priority=PRIORITY, **plug)
     made = instantiate(arm, description=robot, guard=guard, **servos.wiring)
-    behind = MirroredBus(simulated.world, servos) if isinstance(servos, EmulatedProcess) else servos
+    behind = MirroredBus(simulated.world, servos) if elsewhere else servos
     return EmulatedRig(_driven(made, driver), simulated, plant, behind)
 
 

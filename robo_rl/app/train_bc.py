@@ -98,7 +98,7 @@ def new_bundle(context: Context, dataset: Dataset, episodes: list[Episode], poli
         policy["horizon"],
         policy["hidden"],
         relative_to=offset,
-        eyes=Eyes.of(dataset.obs_spec, policy.get("cameras", ())),
+        eyes=Eyes.of(dataset.obs_spec, policy.get("cameras", ()), "policy.cameras"),
     )
     meta = {**context.scenario, "seed": context.seed, "dataset": context.dataset}
     return Bundle(dataset.obs_spec, dataset.act_spec, network, policy["execute"], meta=meta, dt=dataset.dt)

@@ -22,7 +22,7 @@ from policies.compose import HeldNoise, Noise, Residual, UniformNoise
 from robo_rl.app.context import Context, require_successes
 from robo_rl.app.promote import finish, score
 from robo_rl.app.runs import write_spec
-from robo_rl.cameras import CAMERA
+from robo_rl.cameras import camera_keys
 from robo_rl.data.dataset import load_dataset
 from robo_rl.data.episode import Episode
 from robo_rl.data.replay import Replay, replay_of
@@ -61,6 +61,8 @@ def train(
     cameras: list[str] | None, eyes: str,
 ) -> dict[str, Any]:  # fmt: skip
     """Train, confirm the best checkpoint against the base, save it as a bundle; returns the result."""
+    if config.eyes_frozen and eyes != "base":
+        raise UserError(f"learner.config.eyes_frozen=true: needs learner.eyes=base, not {eyes}: fresh ones see nothing")
     shape = agents.Shape(hidden, heads, norm, dropout, cameras, eyes)
     plan = Plan(algorithm, agent, actor, exploration, choose, shape, scale, noise, config, online)
     env, eval_env = context.make_env(rows), context.make_env(eval_rows)
@@ -73,7 +75,7 @@ def train(
     learner = _learner(plan, bundle, seen_by(bundle, demos, config.actions), context)
     ladder = HeldNoise(env.act_spec.size, noise) if context.base else UniformNoise(env.act_spec.size, 1.0)
     extra, width = bundle.policy_for("base").extra_spec, env.act_spec.size
-    made, pictures = (bundle.obs_spec, extra, width), camera_keys(bundle, cameras)
+    made, pictures = (bundle.obs_spec, extra, width), keys_of(bundle, cameras)
     held_out = _held_out_steps(env, online, rows) if online.warmup_rounds else rows * 2
     training = OnlineTraining(
         env=env,
@@ -131,12 +133,12 @@ def start_from(context: Context, env: Env, cameras: list[str] | None = None) -> 
     bundle.require(env.obs_spec, env.act_spec, f"task={context.task}")
     bundle.network.requires_grad_(False)
     demonstrations, base = _demonstrations(context, bundle), bundle.policy_for("base")
-    return bundle, replay_of(demonstrations, base, bundle.obs_spec, camera_keys(bundle, cameras))
+    return bundle, replay_of(demonstrations, base, bundle.obs_spec, keys_of(bundle, cameras))
 
 
-def camera_keys(bundle: Bundle, cameras: list[str] | None) -> tuple[str, ...]:
+def keys_of(bundle: Bundle, cameras: list[str] | None) -> tuple[str, ...]:
     """Observation keys of the pictures that a learner on the bundle keeps."""
-    return tuple(CAMERA + name for name in (bundle.cameras if cameras is None else cameras))
+    return camera_keys(bundle.obs_spec, bundle.cameras if cameras is None else cameras, "learner.cameras")
 
 
 def _demonstrations(context: Context, bundle: Bundle) -> list[Episode]:

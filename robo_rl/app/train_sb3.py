@@ -50,8 +50,8 @@ def train(
         raise UserError("resume=true: learner=sb3 keeps no checkpoint; start again with another out=")
     env, eval_env = context.make_env(rows), context.make_env(eval_rows)
     write_spec(context.out, env)
-    bundle, demos = start_from(context, env)
-    seen, shape = seen_by(bundle, demos), agents.Shape(hidden, 1, norm=False)
+    bundle, demos = start_from(context, env, [])
+    seen, shape = seen_by(bundle, demos), agents.Shape(hidden, 1, norm=False, cameras=())
     agent = agents.own(bundle, *seen, shape, scale, context.seed, HEAD[algo])
     actor = Actor(agent.features, agent.head)
     meta = bundle.meta | {**context.scenario, "base": context.base, "seed": context.seed}

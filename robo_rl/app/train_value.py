@@ -44,8 +44,8 @@ def train(
     bundle.require(env.obs_spec, env.act_spec, f"task={context.task}")
     write_spec(context.out, env)
     seen, unseen, known = _replays(context, bundle, config, held_out)
-    agent = agents.chunks(bundle, *seen_by(bundle, seen, config.actions), agents.Shape(hidden, heads, norm), scale,
-                          context.seed)  # fmt: skip
+    agent = agents.chunks(bundle, *seen_by(bundle, seen, config.actions), agents.Shape(hidden, heads, norm, cameras=()),
+                          scale, context.seed)  # fmt: skip
     parts = [part.to(context.device) for part in (agent.features, agent.head, agent.critic)]
     learner = QChunkLearner(*parts, config, context.seed + 2, context.device)  # type: ignore[arg-type]
     _fit(learner, seen, updates, batch, context)

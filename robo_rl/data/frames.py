@@ -45,10 +45,6 @@ class Frames:
         return self._pool[self._number.ravel()[index] % len(self._pool)]
 
     @property
-    def nbytes(self) -> int:
-        return self._pool.nbytes + self._number.nbytes
-
-    @property
     def kept(self) -> int:
         """Pictures that are there now."""
         return self._kept - self._oldest

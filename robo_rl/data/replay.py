@@ -87,11 +87,6 @@ class Replay:
         return sum(value.nbytes for value in self._data.values()) // (self.length * self.n)
 
     @property
-    def picture_bytes(self) -> int:
-        """That the pictures take now."""
-        return sum(frames.nbytes for frames in self._frames.values())
-
-    @property
     def transitions(self) -> int:
         """Transitions that can be sampled now."""
         return int(self._data["start"].sum())

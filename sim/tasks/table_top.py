@@ -31,11 +31,10 @@ from sim.randomisation import Randomiser, preset
 from sim.rig import SimRig
 from sim.robot import SimRobot
 from sim.sensors import EXACT, FIDUCIAL, ObjectTracker, TrackerNoise, TruePoses
-from sim.servo import ServoDetails
+from sim.servo import chosen_details
 from sim.world import World, require_batch
 
 REWARDS = ("sparse", "shaped")
-SERVOS = ("ideal", "real")
 # An enum's member takes NumPy several times as long as a plain number.
 _SUCCESS, _RUNNING = int(Reason.SUCCESS), int(Reason.RUNNING)
 
@@ -207,13 +206,10 @@ def assemble(
     """The simulated robots on one table, each with its guard. See `make_rig`."""
     require_batch()
     ranges, eyes = preset(randomise), cameras_of(robots, cameras, "task.rig.cameras")
-    if servo not in SERVOS:
-        raise UnknownName("task.rig.servo", servo, SERVOS)
+    details = [chosen_details(robot, servo, ranges is not None) for robot in robots]
     world = World(build_model(robots, config, eyes), n, robots[0].dt, nthread)
-    arms = []
-    for robot, guard in zip(robots, [None] * len(robots) if guards is None else guards, strict=True):
-        details = ServoDetails.of(robot) if servo == "real" else None if ranges is None else ServoDetails()
-        arms.append(SimRobot(world, robot, guard, details))
+    each = zip(robots, [None] * len(robots) if guards is None else guards, details, strict=True)
+    arms = [SimRobot(world, robot, guard, detail) for robot, guard, detail in each]
     trackers = [ObjectTracker(world, config.bodies, noise)] if tracker else []
     truth = TruePoses(trackers[0], PRIVILEGED) if tracker else ObjectTracker(world, config.bodies, EXACT, PRIVILEGED)
     randomiser = None if ranges is None else Randomiser(world, ranges, arms, trackers)

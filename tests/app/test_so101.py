@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import subprocess
 import sys
@@ -45,7 +44,6 @@ def test_shadow_leaves_the_motors_alone(robo_rl, run_folder, tmp_path, monkeypat
     buses = []
     begin = FeetechBusEmulator.__init__
 
-    @functools.wraps(begin)
     def noted(self, *arguments, **options) -> None:
         buses.append(self)
         begin(self, *arguments, **options)

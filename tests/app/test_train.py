@@ -113,6 +113,18 @@ def test_episodes_can_begin_in_demonstrations(trained: Path, tmp_path: Path, cap
     assert "log_fraction=0.5: no log can tell" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("learner.cameras=[foo]", "learner.cameras=foo: not in the observation; valid choices: none"),
+        ("learner.config.eyes_frozen=true", "learner.config.eyes_frozen=true: needs learner.eyes=base, not fresh"),
+    ],
+)
+def test_what_cannot_be_seen_is_said(trained: Path, tmp_path: Path, capsys, key: str, words: str) -> None:
+    assert main(["train", f"base={trained / 'base'}", *TINY, key, f"out={tmp_path / 'run'}"]) == 2
+    assert words in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("algo", ["sac", "td3", "ppo"])
 def test_stable_baselines3_runs_through_the_same_command(trained: Path, tmp_path: Path, algo: str) -> None:
     out, online = tmp_path / "run", [f"learner.online.{key}" for key in ("steps=900", "segment=300", "batch=32")]

@@ -6,6 +6,6 @@ from benchmarks import lossy
 
 
 def test_a_session_says_what_it_lost():
-    found = lossy.session("koch", 2.0, 0.02)
+    found = lossy.session("koch", 2.0, 0.005)
     (driver,) = found["drivers"].values()
-    assert driver["retried"] > 0 and found["ticks"] > 0  # a machine that is too busy may end it
+    assert driver["retried"] > 0 and not found["fault"] and found["ticks"] > 60

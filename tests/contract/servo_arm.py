@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hardware.calibration import Calibration
+from hardware.device import ABANDONED
 from hardware.emulators.plant import SecondOrder
 from hardware.emulators.servo_bus import Observed, ServoBusEmulator, emulated_calibration
 from hardware.guard import Guard
@@ -68,6 +69,11 @@ class Bench:
                 return self
             time.sleep(ARM.dt)
         raise AssertionError(f"the arm never got home: {self.arm.guard.reasons}")
+
+    def switch_on(self) -> None:
+        """The torque comes on, the arm does not move yet; or a fault keeps it off."""
+        while not self.arm.holding and not self.arm.guard.faults.any():
+            self.arm.home(ONE)
 
     def tick(self, action: np.ndarray | None = None) -> None:
         """Read, hold or act, wait."""
@@ -196,6 +202,17 @@ class ServoArmContract(RobotContract):
         first = next(seen for seen in bench.bus.observed if seen.torque.any())
         assert np.allclose(bench.angles(first), START, atol=TICK)
         assert bench.bus.observed[0].torque.sum() == 0
+
+    def test_switching_on_that_was_left_alone_begins_anew(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        bench = self.build()
+        bench.arm.connect()
+        monkeypatch.setattr(bench.arm.guard, "dt", 0.0)  # one step a call
+        bench.arm.home(ONE)
+        assert not bench.arm.holding
+        bench.bus.plant.position[1] -= 0.1  # somebody moved the limp joint
+        time.sleep(ABANDONED + 0.05)
+        bench.switch_on()
+        assert np.allclose(bench.angles(bench.bus.observed[-1]), (START[0], START[1] - 0.1), atol=TICK)
 
     @pytest.mark.parametrize("release", [False, True])
     def test_closing_holds_and_release_lets_go(self, release: bool) -> None:
@@ -334,7 +351,7 @@ class ServoArmContract(RobotContract):
             self.build(guard=Guard(QUICK, 1)).home()
         bench = self.benches[0]
         bench.arm.clear()
-        bench.arm.home(ONE)
+        bench.switch_on()
         begin = len(bench.bus.observed) - 1
         for action in actions:
             bench.arm.write(actions[0] if frozen else action, ONE)

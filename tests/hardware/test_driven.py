@@ -89,6 +89,16 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
+def test_servos_that_answer_late_are_switched_on_without_silence(make: Callable[..., Bench]) -> None:
+    """All of their answers together take longer than who commands and who watches the driver would wait."""
+    bench = make(DriverSettings(rate=25.0, watchdog=0.8, patience=0.8, stall=0.8), patience=0.4)
+    bench.arm.connect()
+    bench.bus.faults.late, bench.bus.faults.late_by = 1.0, 0.25
+    until(lambda: bench.arm.home(ONE).any() or bench.torque() == [1, 1] or bool(bench.arm.guard.faults[0]))
+    bench.bus.faults.late = 0.0
+    assert bench.home().torque() == [1, 1]
+
+
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Bench]:
     bench = Bench().home()

@@ -67,7 +67,7 @@ def test_a_watchdog_that_is_not_what_was_written_is_a_fault(bench: Bench, monkey
         return 0 if address == dynamixel_x.BUS_WATCHDOG.address else write(address, data)
 
     monkeypatch.setattr(servo, "write", deaf)
-    bench.arm.home(ONE)
+    bench.switch_on()
     assert "bus watchdogs hold [100, 0], not 100" in bench.arm.guard.reasons[0]
 
 

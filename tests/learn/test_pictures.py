@@ -115,11 +115,11 @@ def test_eyes_need_pictures_of_one_size() -> None:
         return Feature((size, size, 3), "uint8", 0, 255)
 
     spec = Spec({"x": Feature((1,)), "camera/a": camera(84), "camera/b": camera(64), "camera/c": camera(8)})
-    eyes = Eyes.of(spec, ["a"])
-    assert eyes is not None and eyes.keys == ("camera/a",) and eyes.size == 64 and Eyes.of(spec, []) is None
+    eyes = Eyes.of(spec, ["a"], "cameras")
+    assert eyes is not None and eyes.keys == ("camera/a",) and eyes.size == 64 and Eyes.of(spec, [], "cameras") is None
     assert eyes(torch.zeros(5, 1, 84, 84, 3, dtype=torch.uint8)).shape == (5, 64)
-    with pytest.raises(UserError, match="cameras=d: not in the observation; valid choices: a, b, c"):
-        Eyes.of(spec, ["d"])
+    with pytest.raises(UserError, match=r"learner.cameras=d: not in the observation; valid choices: a, b, c"):
+        Eyes.of(spec, ["d"], "learner.cameras")
     for names in (["a", "b"], ["c"]):
         with pytest.raises(UserError, match="one size, 16 px at least"):
-            Eyes.of(spec, names)
+            Eyes.of(spec, names, "cameras")

@@ -25,7 +25,7 @@ PLAIN = Normalise(torch.zeros(2), torch.ones(2))
 def base(kind: type[ChunkNetwork], cameras: str = "ba") -> Bundle:
     torch.manual_seed(0)
     inputs = Inputs(torch.zeros(2), torch.ones(2), torch.zeros((0, 2), dtype=torch.long))
-    network = kind(inputs, PLAIN, 4, [16], eyes=Eyes.of(SPEC, list(cameras), 8))
+    network = kind(inputs, PLAIN, 4, [16], eyes=Eyes.of(SPEC, list(cameras), "cameras", 8))
     return Bundle(SPEC, ACT, network, 2)
 
 
