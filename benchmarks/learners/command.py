@@ -1,14 +1,16 @@
 """`python -m benchmarks learners [hours=2] [parts=residual,tuning,others,ablation] [venv=FOLDER]`: what is missing.
 
-Runs are done one after the other, on one core each; start the command twice with other parts to use two. A run whose
+Runs are done one after the other, on one core each; start the command twice to use two cores: no run is done by both. A run whose
 file lies in benchmarks/learners/runs/ is skipped, one that was interrupted goes on from its checkpoint, and no run is
 begun when `hours` processor hours are spent. benchmarks/learners.json and learners.md are written after every run.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,7 @@ def main(keys: dict[str, str], root: Path) -> int:
     for name in parts:
         if name not in known:
             raise UnknownName("parts", name, known)
-    for wanted in missing(plan, parts):
+    for wanted in missing(plan, parts, root / "learners"):
         if spent_s() > hours * 3600:
             print(f"learners: {hours:g} processor hours are spent; the same command goes on")
             break
@@ -63,15 +65,33 @@ def everything(plan: dict[str, Any], parts: list[str], rows: dict[str, dict[str,
     return tuning + [one for one in wanted if one.run.method not in waits]
 
 
-def missing(plan: dict[str, Any], parts: list[str]) -> Iterator[Wanted]:
-    """Runs without a file, in the order of `parts`; asked again after every run, as other processes work, too."""
+def missing(plan: dict[str, Any], parts: list[str], locks: Path) -> Iterator[Wanted]:
+    """Runs without a file that nobody else is at, in the order of `parts`; looked for again after every run."""
     for name in parts:
+        busy: set[str] = set()
         while True:
             rows = found()
-            left = [one for one in everything(plan, [name], rows) if one.run.key not in rows]
-            if not left:
+            everyone = [one for one in everything(plan, [name], rows) if one.run.key not in rows]
+            left = next((one for one in everyone if one.run.key not in busy), None)
+            if left is None:
                 break
-            yield left[0]
+            with alone(locks / f"{left.run.key}.lock") as mine:
+                if mine and left.run.key not in found():
+                    yield left
+            busy |= set() if mine else {left.run.key}
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[bool]:
+    """Whether no other process is inside with this path; the operating system forgets one that was killed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
 
 
 def summarise(plan: dict[str, Any]) -> None:

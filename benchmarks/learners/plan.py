@@ -60,12 +60,13 @@ def tuning(plan: Mapping[str, Any]) -> Iterator[Wanted]:
 def part(plan: Mapping[str, Any], name: str, chosen: Mapping[str, tuple[str, ...]]) -> Iterator[Wanted]:
     """The runs of a part; `chosen` are the tuned keys by method."""
     spec = plan["parts"][name]
+    steps = spec.get("steps", plan["steps"])
     for seed in spec["seeds"]:  # seeds outermost: what is there early says something about everything
         for task in spec["tasks"]:
             for method in spec["methods"]:
                 for variant, further in spec.get("variants", {"": ()}).items():
                     keys = (*plan["methods"][method]["keys"], *chosen.get(method, ()), *further)
-                    yield Wanted(name, variant, _run(plan, task, method, keys, seed, plan["steps"]))
+                    yield Wanted(name, variant, _run(plan, task, method, keys, seed, steps))
 
 
 def choose(plan: Mapping[str, Any], rows: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:

@@ -58,6 +58,16 @@ def test_the_choice_with_most_success_is_taken_and_a_method_without_all_its_runs
     assert all(set(chosen["expo"]) <= set(one.run.keys) for one in others)
 
 
+def test_two_processes_share_what_is_missing(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(command, "found", dict)
+    plans = plan.load()
+    one, two = (command.missing(plans, ["residual"], tmp_path) for _ in range(2))
+    first, second = next(one), next(two)
+    assert first.run.key != second.run.key
+    one.close()
+    assert next(command.missing(plans, ["residual"], tmp_path)).run.key == first.run.key
+
+
 def test_an_unknown_part_is_named(tmp_path) -> None:
     with pytest.raises(UnknownName, match=r"parts=tuned: .*residual, tuning"):
         command.main({"parts": "tuned"}, tmp_path)
