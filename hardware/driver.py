@@ -35,11 +35,16 @@ class DriverSettings:
     """How a driver's process runs."""
 
     rate: float = 120.0  # [Hz] of the bus; rounded to a multiple of the policy's rate
+    spread: float = 1.0  # share of the control period over which the setpoint moves to the policy's target
     watchdog: float = 0.1  # [s] of silence of the policy's process, after which the safe state comes
     patience: float = 0.1  # [s] that the policy's process waits for an answer
     guardian: bool = True  # watch the driver, where nothing in the device does
     stall: float = 0.1  # [s] without a cycle, after which the guardian takes over
     priority: int = 50  # of SCHED_FIFO, where it is granted; 0 asks for nothing
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.spread <= 1.0:
+            raise UserError(f"robot.rig.driver.spread={self.spread}: expected a number above 0, 1 at most")
 
     def split(self, dt: float) -> int:
         """Cycles of the bus in a control period [s]."""
@@ -173,10 +178,10 @@ class Driver:
             self._fall_in()
 
     def _line(self, start: np.ndarray, target: np.ndarray) -> Iterator[np.ndarray]:
-        """Points (1, A) of the straight line, one a cycle; the last one is `target` itself."""
-        for cycle in range(1, self._split):
-            yield start + np.float32(cycle / self._split) * (target - start)
-        yield target
+        """Points (1, A) on the way, one a cycle of the control period: a straight line, then `target` itself."""
+        share = self._settings.spread * self._split
+        for cycle in range(1, self._split + 1):
+            yield target if cycle >= share else start + np.float32(cycle / share) * (target - start)
 
     def _fall_in(self) -> None:
         """Pull the bus's schedule to where commands come in the middle of a cycle: one that came at its border would

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,24 @@ def test_a_setpoint_is_split_into_the_steps_of_the_bus(shared: Bench) -> None:
     until(lambda: np.array_equal(bench.goals()[-1], ticks.goal(target[0])))
     steps = np.array([ticks.angle(goals) for goals in bench.goals()[begin - 1 :]])
     assert len(steps) == 5 and np.abs(np.diff(steps, axis=0) - 0.02).max() <= TICK
+
+
+@pytest.mark.parametrize(("spread", "steps"), [(0.25, [0.02]), (0.5, [0.01, 0.01])])
+def test_the_way_to_a_target_takes_its_share_of_the_control_period(make: Callable[..., Bench], spread, steps) -> None:
+    bench = make(replace(CALM, spread=spread)).home()
+    before, begin = bench.arm.read()[0]["applied"], len(bench.bus.observed)
+    target = before + np.float32(0.02)
+    assert np.array_equal(bench.arm.write(target, ONE), target)
+    ticks = bench.arm._device.ticks
+    until(lambda: np.array_equal(bench.goals()[-1], ticks.goal(target[0])))
+    told = np.array([ticks.angle(goals) for goals in bench.goals()[begin - 1 :]])
+    assert np.allclose(np.diff(told, axis=0), np.array(steps)[:, None], atol=TICK)
+
+
+def test_a_setpoint_moves_over_some_of_its_control_period() -> None:
+    for wrong in (0.0, 1.5):
+        with pytest.raises(UserError, match=f"robot.rig.driver.spread={wrong}: expected"):
+            DriverSettings(spread=wrong)
 
 
 def test_the_bus_sees_no_step_beyond_its_own_limit(shared: Bench) -> None:
