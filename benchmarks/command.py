@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +79,16 @@ def require_used(keys: dict[str, str], *valid: str) -> None:
     """Raise `UserError` when a key is left that nobody took."""
     if keys:
         raise UserError(f"{next(iter(keys))}=: unknown key; valid keys: {', '.join(valid)}")
+
+
+@contextmanager
+def alone(path: Path, wait: bool = False) -> Iterator[bool]:
+    """Whether no other process is inside with this path, or until none is; the system forgets one that was killed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True

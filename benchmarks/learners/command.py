@@ -7,14 +7,12 @@ begun when `hours` processor hours are spent. benchmarks/learners.json and learn
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.command import number, require_used
+from benchmarks.command import alone, number, require_used
 from benchmarks.learners import plan as plans
 from benchmarks.learners.perform import perform, spent_s
 from benchmarks.learners.plan import Wanted
@@ -79,19 +77,6 @@ def missing(plan: dict[str, Any], parts: list[str], locks: Path) -> Iterator[Wan
                 if mine and left.run.key not in found():
                     yield left
             busy |= set() if mine else {left.run.key}
-
-
-@contextmanager
-def alone(path: Path) -> Iterator[bool]:
-    """Whether no other process is inside with this path; the operating system forgets one that was killed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
 
 
 def summarise(plan: dict[str, Any]) -> None:

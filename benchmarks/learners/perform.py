@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.command import HERE, step
+from benchmarks.command import HERE, alone, step
 from benchmarks.learners.plan import Run
 from benchmarks.metaworld import run as metaworld
 from robo_rl.evaluate.machine import describe_machine
@@ -41,14 +41,16 @@ def perform(run: Run, root: Path, venv: Path) -> dict[str, Any]:
     place, seed = Place(run.task, venv), f"seed={run.seed}"
     given = root / "bases" / f"{run.task.replace('/', '_')}-{run.demonstrations}-{run.seed}"
     dataset, base, folder = given / "dataset", given / "base", root / run.key
-    place.step(dataset, "record", *place.record, f"episodes={run.demonstrations}", seed)
     rows = ["learner.rows=32"] if place.rows else []
-    place.step(base, "train", "learner=bc", *place.task, f"dataset={dataset}", seed, *rows, *ONE_CORE)
+    with alone(given.with_suffix(".lock"), wait=True):
+        place.step(dataset, "record", *place.record, f"episodes={run.demonstrations}", seed)
+        place.step(base, "train", "learner=bc", *place.task, f"dataset={dataset}", seed, *rows, *ONE_CORE)
     budget = f"learner.online.steps={run.steps}"
     keys = (*run.keys, *place.task, *place.rows, f"base={base}", seed, budget, *ONE_CORE)
     trained = place.step(folder / "run", "train", *keys)
     report = [*place.again, f"episodes={run.episodes}", "record=false", "n=50" if "/" in run.task else "n=32"]
-    before = place.step(given / f"report-{run.episodes}", "evaluate", f"run={base}", *report)
+    with alone(given.with_suffix(".lock"), wait=True):
+        before = place.step(given / f"report-{run.episodes}", "evaluate", f"run={base}", *report)
     after = place.step(folder / "report", "evaluate", f"run={folder / 'run'}", *report)
     raw = place.step(folder / "report_raw", "evaluate", f"run={folder / 'run' / 'policy_raw'}", *report)
     return _row(run, trained, before, after, raw)
