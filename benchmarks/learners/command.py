@@ -1,8 +1,9 @@
 """`python -m benchmarks learners [hours=2] [parts=residual,tuning,others,ablation] [venv=FOLDER]`: what is missing.
 
-Runs are done one after the other, on one core each; start the command twice to use two cores: no run is done by both. A run whose
-file lies in benchmarks/learners/runs/ is skipped, one that was interrupted goes on from its checkpoint, and no run is
-begun when `hours` processor hours are spent. benchmarks/learners.json and learners.md are written after every run.
+Runs are done one after the other, on one core each; start the command twice to use two cores: no run is done by both.
+A run whose file lies in benchmarks/learners/runs/ is skipped, one that was interrupted goes on from its checkpoint, and
+no run is begun when `hours` processor hours are spent. benchmarks/learners.json and learners.md are written after every
+run.
 """
 
 from __future__ import annotations
