@@ -17,6 +17,7 @@ from policies.flow import FlowHead
 from policies.networks import ChunkNet, Inputs, Normalise
 from policies.vision import Eyes
 from robo_rl.errors import UnknownName, UserError
+from robo_rl.ranges import POSITIVE
 from robo_rl.spec import Feature, Spec
 
 LEAST_CORRECTION = 0.05  # least range of an action that a correction's bound is a share of, raw units
@@ -72,6 +73,7 @@ def residual(
 
     `chunk=False` hides from it which part of its chunk the base is at.
     """
+    POSITIVE.check("learner.scale", scale)
     torch.manual_seed(seed)
     observation, action = copy.deepcopy(bundle.network.observation), copy.deepcopy(bundle.network.action)
     features = Features(observation, action, chunk, eyes_for(bundle, shape))

@@ -15,8 +15,8 @@ import numpy as np
 
 from robo_rl import random
 from robo_rl.env import Env
-from robo_rl.errors import UserError
 from robo_rl.log.episode import Episode
+from robo_rl.ranges import POSITIVE, SHARE
 from robo_rl.seeds import Seeds
 from robo_rl.types import NO_SEED, Kind, Step, Success
 
@@ -28,11 +28,8 @@ class StartsConfig:
     furthest: float = 0.9  # of a demonstration's length
 
     def __post_init__(self) -> None:
-        if self.until <= 0:
-            raise UserError(f"learner.starts.until={self.until}: expected a number above 0")
-        for name, value in (("share", self.share), ("furthest", self.furthest)):
-            if not 0 <= value <= 1:
-                raise UserError(f"learner.starts.{name}={value}: expected 0 to 1")
+        POSITIVE.check_fields(self, "learner.starts", "until")
+        SHARE.check_fields(self, "learner.starts", "share", "furthest")
 
 
 class DemonstrationStarts(Env):

@@ -22,6 +22,9 @@ from robo_rl.learn.critics import critic_loss, td_target, two_heads
 from robo_rl.learn.gate import GateReading, agreement, auc
 from robo_rl.learn.learner import Learner, Metrics
 from robo_rl.learn.optimise import Flat, FlatAdamW
+from robo_rl.ranges import COUNT, COUNT_OR_NONE, NOT_NEGATIVE, POSITIVE, SHARE_ABOVE_0
+
+KEY = "learner.config"  # of an algorithm's numbers
 
 
 class FeaturesLike(Protocol):
@@ -75,6 +78,15 @@ class ActorCriticConfig:
     shift: int = 4  # pictures are moved by up to so many pixels
     value_low: float = 0.0  # reachable returns
     value_high: float = 1.0
+
+    def __post_init__(self) -> None:
+        SHARE_ABOVE_0.check_fields(self, KEY, "gamma", "tau")
+        COUNT.check_fields(self, KEY, "n_step", "actions", "actor_every")
+        NOT_NEGATIVE.check_fields(self, KEY, "critic_lr", "actor_lr", "eyes_lr")
+        POSITIVE.check_fields(self, KEY, "clip", "actor_clip")
+        COUNT_OR_NONE.check_fields(self, KEY, "shift")
+        if not self.value_low < self.value_high:
+            raise UserError(f"{KEY}.value_low={self.value_low}: expected a number below value_high={self.value_high}")
 
 
 ModuleT = TypeVar("ModuleT", bound=Any)

@@ -13,6 +13,7 @@ from torch import nn
 from robo_rl.data.episode import Episode
 from robo_rl.learn.augment import random_shift
 from robo_rl.learn.learner import Learner, Metrics
+from robo_rl.ranges import COUNT, COUNT_OR_NONE, NOT_NEGATIVE, POSITIVE
 from robo_rl.spec import Spec
 
 
@@ -24,6 +25,12 @@ class BCConfig:
     weight_decay: float = 1e-4
     noise: float = 0.03  # added to inputs, in standard deviations of each: a clone drifts off the demonstrations
     shift: int = 4  # pictures are moved by up to so many pixels
+
+    def __post_init__(self) -> None:
+        COUNT.check_fields(self, "learner.config", "updates", "batch")
+        POSITIVE.check_fields(self, "learner.config", "lr")
+        NOT_NEGATIVE.check_fields(self, "learner.config", "weight_decay", "noise")
+        COUNT_OR_NONE.check_fields(self, "learner.config", "shift")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,11 @@ from robo_rl.learn.diagnose import diagnose
 from robo_rl.learn.gate import GateConfig, GateReading
 from robo_rl.loop import Observer, run
 from robo_rl.policy import Policy
+from robo_rl.ranges import COUNT, COUNT_OR_NONE, NOT_NEGATIVE, POSITIVE, SHARE
 from robo_rl.seeds import Role, Seeds, seed_of
 from robo_rl.types import Action, Kind, Step, Success
 
+KEY = "learner.online"  # of a run's numbers
 WINDOW = 100  # exploring episodes that `noisy_success` looks back over
 SEGMENT_SEEDS = 10**5  # seeds a segment may use
 
@@ -50,6 +52,15 @@ class OnlineConfig:
     select_episodes: int = 100  # of each evaluation that chooses a checkpoint
     confirm_episodes: int = 200  # of the one that confirms the choice
     gate: GateConfig = field(default_factory=GateConfig)
+
+    def __post_init__(self) -> None:
+        COUNT.check_fields(self, KEY, "steps", "segment", "batch", "warmup_episodes", "held_out_episodes")
+        COUNT.check_fields(self, KEY, "select_episodes", "confirm_episodes")
+        COUNT_OR_NONE.check_fields(self, KEY, "warmup_outcomes", "warmup_updates", "warmup_rounds")
+        COUNT_OR_NONE.check_fields(self, KEY, "imitation_updates", "progressive")
+        SHARE.check_fields(self, KEY, "warmup_demo_share", "demo_share", "demo_share_end")
+        POSITIVE.check_fields(self, KEY, "utd", "demo_decay")
+        NOT_NEGATIVE.check_fields(self, KEY, "noise_end")
 
 
 class Sink(Protocol):

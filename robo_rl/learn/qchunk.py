@@ -15,9 +15,10 @@ from typing import Any
 from torch import Tensor
 
 from robo_rl.data.replay import Batch
-from robo_rl.learn.actor_critic import ActorCritic, ActorCriticConfig
+from robo_rl.learn.actor_critic import KEY, ActorCritic, ActorCriticConfig
 from robo_rl.learn.critics import two_heads
 from robo_rl.learn.learner import Metrics
+from robo_rl.ranges import COUNT
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,10 @@ class QChunkConfig(ActorCriticConfig):
     actions: int = 5
     actor_every: int = 1
     samples: int = 8  # proposals in a target
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        COUNT.check_fields(self, KEY, "samples")
 
 
 class QChunkLearner(ActorCritic):

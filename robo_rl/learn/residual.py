@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robo_rl.learn.actor_critic import ActorCritic, ActorCriticConfig, CriticLike, FeaturesLike, HeadLike
+from robo_rl.learn.actor_critic import KEY, ActorCritic, ActorCriticConfig, CriticLike, FeaturesLike, HeadLike
 from robo_rl.learn.critics import head_relative
 from robo_rl.learn.learner import Metrics
+from robo_rl.ranges import COUNT_OR_NONE, NOT_NEGATIVE, POSITIVE, SHARE_BELOW_1
 
 MOVEMENT_STRIDE = 4  # every fourth row of a batch measures how far an update moved the correction
 NEARBY = 0.1  # noise of the smoothness term, in standard deviations of the inputs (CAPS, arXiv 2012.06644)
@@ -36,6 +37,14 @@ class ResidualConfig(ActorCriticConfig):
     ramp: int = 2000  # updates over which the correction's scale grows to 1
     actor_lr_end: float = 0.1  # step size of the actor at the end, as a share of that at the beginning
     choose: bool = False  # act and back up with the better of base and corrected action (IBRL, EXPO)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        NOT_NEGATIVE.check_fields(self, KEY, "spread", "penalty", "smoothness", "actor_lr_end")
+        NOT_NEGATIVE.check_fields(self, KEY, "target_noise", "target_clip")
+        POSITIVE.check_fields(self, KEY, "movement")
+        SHARE_BELOW_1.check_fields(self, KEY, "average")
+        COUNT_OR_NONE.check_fields(self, KEY, "ramp")
 
 
 class ResidualLearner(ActorCritic):

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robo_rl.learn.actor_critic import ActorCritic, ActorCriticConfig, CriticLike, FeaturesLike, HeadLike
+from robo_rl.learn.actor_critic import KEY, ActorCritic, ActorCriticConfig, CriticLike, FeaturesLike, HeadLike
 from robo_rl.learn.learner import Metrics
+from robo_rl.ranges import NOT_NEGATIVE, POSITIVE
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,11 @@ class SACConfig(ActorCriticConfig):
     target_entropy: float = -1.0  # an action element
     entropy_backup: bool = True  # count the next action's entropy as value; off with sparse rewards (RLPD)
     actor_minimum: bool = True  # the head climbs the minimum of the critic's heads; else their mean
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        POSITIVE.check_fields(self, KEY, "temperature")
+        NOT_NEGATIVE.check_fields(self, KEY, "temperature_lr")
 
 
 class SACLearner(ActorCritic):

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from robo_rl.learn.actor_critic import ActorCritic, ActorCriticConfig, CriticLike, FeaturesLike, HeadLike
+from robo_rl.learn.actor_critic import KEY, ActorCritic, ActorCriticConfig, CriticLike, FeaturesLike, HeadLike
 from robo_rl.learn.learner import Metrics
+from robo_rl.ranges import NOT_NEGATIVE
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,10 @@ class TD3Config(ActorCriticConfig):
     n_step: int = 1
     target_noise: float = 0.2  # smoothing of the target action, in units of the bound
     target_clip: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        NOT_NEGATIVE.check_fields(self, KEY, "target_noise", "target_clip")
 
 
 class TD3Learner(ActorCritic):

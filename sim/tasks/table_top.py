@@ -19,6 +19,7 @@ import numpy as np
 from robo_rl import random
 from robo_rl.cameras import Camera, cameras_of
 from robo_rl.errors import UnknownName
+from robo_rl.ranges import POSITIVE
 from robo_rl.robot import Described, Guard, RobotDescription, load_description
 from robo_rl.spec import Spec
 from robo_rl.task import Task, Verdict
@@ -73,6 +74,7 @@ class TableConfig(ABC):
     def __post_init__(self) -> None:
         if self.reward not in REWARDS:
             raise UnknownName("task.reward", self.reward, REWARDS)
+        POSITIVE.check_fields(self, "task.task.config", "limit")
 
     @abstractmethod
     def furnish(self, spec: mujoco.MjSpec) -> None:
