@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -32,13 +33,20 @@ class ExpertPolicy(Policy):
         act_spec: bounds and size of the actions.
         noise: s, in the action's units.
         correlation: r, from one tick to the next.
+        name: what a `UserError` calls the expert when its code fails.
     """
 
     def __init__(
-        self, make: Callable[[], Any], n: int, act_spec: Feature, noise: float = 0.0, correlation: float = 0.9
+        self,
+        make: Callable[[], Any],
+        n: int,
+        act_spec: Feature,
+        noise: float = 0.0,
+        correlation: float = 0.9,
+        name: str = "",
     ) -> None:
-        self.act_spec, self.noise, self.correlation = act_spec, noise, correlation
-        self._experts = [make() for _ in range(n)]
+        self.act_spec, self.noise, self.correlation, self.name = act_spec, noise, correlation, name
+        self._experts = [self._ask(make) for _ in range(n)]
         self._calls = [_call_of(expert) for expert in self._experts]
         self._seed = np.zeros(n, np.int64)
         self._tick = np.zeros(n, np.int64)
@@ -50,16 +58,29 @@ class ExpertPolicy(Policy):
         self._tick[where] = 0
         for row in np.flatnonzero(where):
             if hasattr(self._experts[row], "reset"):
-                self._experts[row].reset(int(seeds[row]))
+                self._ask(self._experts[row].reset, int(seeds[row]))
 
     def act(self, obs: Obs) -> Action:
-        rows = range(len(self._calls))
-        values = [self._calls[row](_one_row(obs, row)) for row in rows]
-        value = np.stack([np.asarray(value, np.float64).reshape(self.act_spec.shape) for value in values])
+        asked = enumerate(self._calls)
+        value = np.stack([self._action(self._ask(call, _one_row(obs, row))) for row, call in asked])
         if self.noise:
             value = value + self._disturbance()
         self._tick += 1
         return Action(self.act_spec.clip(value))
+
+    def _ask(self, call: Callable[..., Any], *args: Any) -> Any:
+        """What somebody else's code answers; a `UserError` that says where it failed."""
+        try:
+            return call(*args)
+        except Exception as error:
+            raise UserError(f"expert={self.name}: {type(error).__name__}: {error}{_place(error)}") from error
+
+    def _action(self, answer: Any) -> np.ndarray:
+        try:
+            return np.asarray(answer, np.float64).reshape(self.act_spec.shape)
+        except (TypeError, ValueError) as error:
+            expected = f"expected an action of shape {self.act_spec.shape}"
+            raise UserError(f"expert={self.name}: answered with a {type(answer).__name__}: {expected}") from error
 
     def _disturbance(self) -> np.ndarray:
         draw = random.normal(self._seed, self._tick, self._stream, self.act_spec.size)
@@ -81,7 +102,13 @@ def load_expert(target: str, n: int, act_spec: Feature, noise: float = 0.0, corr
     if not callable(found):
         raise UserError(f"expert={target}: a {type(found).__name__}; expected a function or a class")
     make = found if inspect.isclass(found) else lambda: found
-    return ExpertPolicy(make, n, act_spec, noise, correlation)
+    return ExpertPolicy(make, n, act_spec, noise, correlation, target)
+
+
+def _place(error: Exception) -> str:
+    """Where somebody else's code failed."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return "" if last.filename == __file__ else f" ({last.filename}, line {last.lineno})"
 
 
 def _call_of(expert: Any) -> Callable[[Any], Any]:

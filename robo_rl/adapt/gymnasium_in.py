@@ -9,7 +9,7 @@ import numpy as np
 
 from robo_rl.adapt.gymnasium_rows import About, GymConfig, RemoteRows, Results, Rows
 from robo_rl.env import Env
-from robo_rl.errors import UserError
+from robo_rl.ranges import whole
 from robo_rl.seeds import Seeds
 from robo_rl.types import NO_SEED, Kind, Reason, Step
 
@@ -47,8 +47,7 @@ class GymEnv(Env):
         reward: str = "env",
         workers: int = 0,
     ) -> None:
-        if workers > n:
-            raise UserError(f"workers={workers}: more than the {n} rows they would share")
+        whole(0, n).check("task.env.workers", workers)
         config = GymConfig(env_id, dict(env_kwargs or {}), success_key, limit, end_on_success, reward)
         self.n, self._pending = n, False
         self._parts = _InProcess(config, n) if workers == 0 else _Workers(config, n, workers)

@@ -14,7 +14,8 @@ import gymnasium
 import numpy as np
 
 from robo_rl.adapt.spaces import action_feature, flat_observation, spec_of
-from robo_rl.errors import UserError
+from robo_rl.errors import UnknownName, UserError
+from robo_rl.ranges import COUNT
 from robo_rl.spec import Feature, Spec
 from robo_rl.types import NO_SEED, Reason, Success
 
@@ -38,15 +39,22 @@ class GymConfig:
 
     def __post_init__(self) -> None:
         if self.reward not in ("env", "success"):
-            raise UserError(f"reward={self.reward}: unknown; valid choices: env, success")
+            raise UnknownName("task.env.reward", self.reward, ("env", "success"))
+        COUNT.or_null.check("task.env.limit", self.limit)
 
     def make(self) -> gymnasium.Env:
-        """One environment. Raises `UserError` where Gymnasium knows none of that name."""
+        """One environment. Raises `UserError` where Gymnasium knows none of that name, or it takes other arguments."""
+        if self.env_id.count(":") > 1:
+            raise UserError(f"env_id={self.env_id}: expected Name-v0 or module:Name-v0")
         try:
             limit = {} if self.limit is None else {"max_episode_steps": self.limit}
             return gymnasium.make(self.env_id, disable_env_checker=True, **limit, **self.env_kwargs)
         except (gymnasium.error.Error, ModuleNotFoundError) as error:
             raise UserError(f"env_id={self.env_id}: {error}") from error
+        except (TypeError, ValueError, AssertionError) as error:
+            if not self.env_kwargs:
+                raise
+            raise UserError(f"env_kwargs={dict(self.env_kwargs)}: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ import numpy as np
 
 from robo_rl import random
 from robo_rl.cameras import Camera, cameras_of
-from robo_rl.errors import UnknownName
+from robo_rl.errors import UnknownName, UserError
+from robo_rl.ranges import POSITIVE
 from robo_rl.robot import Described, Guard, RobotDescription, load_description
 from robo_rl.spec import Feature, Spec
 from robo_rl.task import Task, Verdict
@@ -59,6 +60,7 @@ class LeggedConfig:
     def __post_init__(self) -> None:
         if self.reward not in REWARDS:
             raise UnknownName("task.reward", self.reward, REWARDS)
+        POSITIVE.check_fields(self, "task.task.config", "limit")
 
 
 class LeggedTask(Task):
@@ -177,6 +179,10 @@ def make_rig(
     """
     require_batch()
     robot, ranges = load_description(description), preset(randomise)
+    if "feet" not in robot.model:
+        raise UserError(
+            f"robot.description={robot.name}: task={config.name} needs a robot with legs, e.g. robot=go2_sim"
+        )
     details = chosen_details(robot, servo, ranges is not None)
     eyes = cameras_of(robot, cameras, "task.rig.cameras")
     world = World(build_model(robot, config.name, eyes), n, robot.dt, nthread)
