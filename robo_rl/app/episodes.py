@@ -28,6 +28,8 @@ def main(config: DictConfig) -> None:
     if config.dataset is None:
         raise UserError("dataset=: the folder of a dataset is needed")
     folder = Path(str(config.dataset)).expanduser()
+    if folder.is_file():
+        raise UserError(f"dataset={folder}: is one file; the folder of a dataset is needed")
     entries = _entries(folder)
     before = read_excluded(folder)
     drop, restore = (_chosen(config, key, entries) for key in ("drop", "restore"))

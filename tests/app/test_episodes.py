@@ -54,6 +54,7 @@ def test_appended_episodes_go_on_with_the_seeds(robo_rl, copy) -> None:
     ("arguments", "words"),
     [
         (("episodes",), ["dataset=: the folder"]),
+        (("episodes", "dataset={copy}/stats.json", "drop=[0]"), ["stats.json: is one file", "folder of a dataset"]),
         (("episodes", "dataset={copy}", "drop=[3]"), ["drop=3", "0 to 2"]),
         (("episodes", "dataset={copy}", "drop=[0,1,2]"), ["leaves no episode"]),
         (("record", "append=true"), ["append=true: needs out="]),
