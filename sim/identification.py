@@ -60,7 +60,9 @@ def cut(episodes: Sequence[Episode], ticks: int, count: int, seed: int, blocked:
         UserError: no episode is long enough.
     """
     places = [
-        (e, t) for e, episode in enumerate(episodes) for t in range(HISTORY + 1, len(episode) - ticks, ticks // 2)
+        (e, t)
+        for e, episode in enumerate(episodes)
+        for t in range(HISTORY + 1, len(episode) - ticks, max(1, ticks // 2))
     ]
     if not places:
         raise UserError(f"log=: no episode is longer than {ticks + HISTORY + 1} ticks")

@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from robo_rl.app.main import main
+from robo_rl.log.reader import find_logs, read_log
+from sim.identification import cut
 from tests.app.support import assert_mistake
 
 PLANTED = {"gain.shoulder_pan": 11.0, "damping.shoulder_pan": 1.0, "latency": 1.25}
@@ -59,6 +61,11 @@ def test_gap_names_the_cause(robo_rl, dataset, tmp_path):
     assert found["causes"][0]["cause"] == "latency" and found["causes"][0]["detail"] == "2 ticks"
     assert len(found["causes"]) == 6 and "latency: 2 ticks" in text
     assert {len(values) for values in found["error_over_time"].values()} == {12}
+
+
+def test_a_window_may_be_as_short_as_a_tick(dataset):
+    episodes = read_log(find_logs(dataset)[0]).episodes
+    assert cut(episodes, ticks=1, count=5, seed=0, blocked=0.1).position.shape[:2] == (5, 1)
 
 
 def test_mistakes(robo_rl, dataset, tmp_path):
