@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from hydra.errors import InstantiationException
 from hydra.utils import get_object
 from hydra.utils import instantiate as hydra_instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -160,7 +161,18 @@ def check_targets(config: Any) -> None:
 
 def _factory(config: Any) -> Callable[..., Any]:
     check_targets(config)
-    return hydra_instantiate({**_plain(config), "_partial_": True}, _convert_="all")
+    try:
+        return hydra_instantiate({**_plain(config), "_partial_": True}, _convert_="all")
+    except InstantiationException as error:
+        if (mistake := _mistake_in(error)) is None:
+            raise
+        raise mistake from None
+
+
+def _mistake_in(error: BaseException) -> UserError | None:
+    """What an object found wrong with its values while Hydra was building it."""
+    cause = error.__cause__
+    return cause if cause is None or isinstance(cause, UserError) else _mistake_in(cause)
 
 
 def _require_given(node: DictConfig, task: str, key: str = "") -> None:

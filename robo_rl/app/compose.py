@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import configs
+from robo_rl.app.valid import check_values
 from robo_rl.errors import UnknownName, UserError
 
 CONFIGS = Path(configs.__file__).parent
@@ -48,7 +49,7 @@ def compose(command: str, arguments: Sequence[str], implied: Implied | None = No
         implied: defaults that follow from what was given. A task implies its robot.
 
     Raises:
-        UserError: unknown key or choice, key given twice, value of the wrong type; one line each.
+        UserError: unknown key or choice, key given twice, value of the wrong type or out of range; one line each.
     """
     given = _parse(arguments)
     if implied is not None:
@@ -74,6 +75,7 @@ def compose(command: str, arguments: Sequence[str], implied: Implied | None = No
         raise UserError(_one_line(error)) from error
     if missing:
         raise UserError(f"{missing[0]}=: {command} needs it; see robo-rl {command} --help")
+    check_values(command, config)
     return config
 
 
