@@ -6,11 +6,12 @@ from enum import IntEnum
 
 import numpy as np
 
-from robo_rl.errors import UserError
+from robo_rl.ranges import whole
 from robo_rl.types import NO_SEED
 
 RUNS = 1000
 PER_RUN = 10**9
+RUN = whole(0, RUNS - 1)  # values of seed=
 
 
 class Role(IntEnum):
@@ -27,8 +28,7 @@ class Role(IntEnum):
 
 def seed_of(role: Role, run: int = 0, index: int = 0) -> int:
     """First seed of a role in training run `run`, plus index."""
-    if not 0 <= run < RUNS:
-        raise UserError(f"seed={run}: must lie in 0..{RUNS - 1}")
+    RUN.check("seed", run)
     return (int(role) * RUNS + int(run)) * PER_RUN + int(index)
 
 

@@ -19,6 +19,7 @@ from robo_rl.policy import Policy
 from robo_rl.robot import Rig, load_descriptions
 
 PACKAGES = ("robo_rl", "sim", "policies", "hardware")
+HYDRA_KEYS = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
 JOINT, TOOL = "joint", "tool"  # of robot.action
 
 
@@ -148,7 +149,8 @@ def description_path(name: str) -> Path:
 def check_targets(config: Any) -> None:
     """Raise `UserError` unless every `_target_` in `config` may be built."""
     allowed = (*PACKAGES, *(module.partition(".")[0] for module in plugin_modules()))
-    for target in _targets(_plain(config)):
+    for node in _nodes(_plain(config)):
+        target = node["_target_"]
         if not isinstance(target, str) or target.partition(".")[0] not in allowed:
             raise UnknownName("_target_", target, [f"{package}.*" for package in allowed])
         try:
@@ -159,10 +161,26 @@ def check_targets(config: Any) -> None:
             raise UnknownName("_target_", target, [f"{package}.*" for package in allowed])
 
 
+def _check_keys(node: Mapping[str, Any]) -> None:
+    """Raise `UserError` where a node has keys that its target does not take."""
+    target = get_object(node["_target_"])
+    if not callable(target):
+        raise UserError(f"_target_={node['_target_']}: is neither a class nor a function")
+    valid = inspect.signature(target).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in valid.values()):
+        return
+    for key in node:
+        if key not in valid and key not in HYDRA_KEYS:
+            raise UserError(f"{key}: unknown key of {node['_target_']}; valid keys: {', '.join(sorted(valid))}")
+
+
 def _factory(config: Any) -> Callable[..., Any]:
     check_targets(config)
+    plain = _plain(config)
+    for node in _nodes(plain):
+        _check_keys(node)
     try:
-        return hydra_instantiate({**_plain(config), "_partial_": True}, _convert_="all")
+        return hydra_instantiate({**plain, "_partial_": True}, _convert_="all")
     except InstantiationException as error:
         if (mistake := _mistake_in(error)) is None:
             raise
@@ -202,14 +220,15 @@ def _plain(config: Any) -> Any:
     return OmegaConf.to_container(config, resolve=True) if OmegaConf.is_config(config) else config
 
 
-def _targets(node: Any) -> Iterator[Any]:
+def _nodes(node: Any) -> Iterator[Mapping[str, Any]]:
+    """Nodes with a `_target_`, at any depth."""
     if isinstance(node, Mapping):
         if "_target_" in node:
-            yield node["_target_"]
+            yield node
         node = list(node.values())
     if isinstance(node, list):
         for item in node:
-            yield from _targets(item)
+            yield from _nodes(item)
 
 
 __all__ = [

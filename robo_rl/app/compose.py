@@ -200,12 +200,7 @@ def _check_value(command: str, default: DictConfig, override: Override) -> None:
     if expected is None or value is None:
         return
     expected = OmegaConf.to_container(expected) if OmegaConf.is_config(expected) else expected
-    if (
-        isinstance(expected, int)
-        and not isinstance(expected, bool)
-        and isinstance(value, float)
-        and value == int(value)
-    ):
+    if isinstance(expected, int) and not isinstance(expected, bool) and isinstance(value, float) and value.is_integer():
         override.input_line = f"{key}={int(value)}"
     elif expected == {} and isinstance(value, dict):
         override.input_line = f"++{override.input_line}"  # an empty mapping takes any keys

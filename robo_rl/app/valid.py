@@ -23,9 +23,15 @@ from robo_rl.ranges import (
     whole,
     widths,
 )
+from robo_rl.seeds import RUN
 
 PRIORITY = whole(0, 99)  # of SCHED_FIFO
 EVERYWHERE: Mapping[str, Range] = {
+    "episodes": COUNT,
+    "n": COUNT,
+    "seed": RUN,
+    "windows": COUNT,
+    "robot.description": TEXT,
     "task.rig.nthread": COUNT_OR_NONE,
     "task.expert.noise": NOT_NEGATIVE,
     "task.expert.correlation": SHARE,
@@ -38,7 +44,7 @@ EVERYWHERE: Mapping[str, Range] = {
     "priority": PRIORITY,
     "candidates": COUNT,
 }
-"""Keys that are read alike by all commands that have them."""
+"""Keys that are read alike by the commands that have them; what `OF_COMMAND` says of one comes first."""
 
 TRAIN: Mapping[str, Range] = {
     "threads": COUNT_OR_NONE,
@@ -66,15 +72,17 @@ OF_COMMAND: Mapping[str, Mapping[str, Range]] = {
     "calibrate": {"views": COUNT, "seconds": POSITIVE},
     "deploy": {"seconds": NOT_NEGATIVE},
     "doctor": {"seconds": POSITIVE},
+    "distil": {"rounds": COUNT, "report_episodes": COUNT},
     "evaluate": {"updates": COUNT},
     "find": {"ids": whole(0, 252), "patience": POSITIVE},
     "gap": {"seconds": POSITIVE, "blocked": NOT_NEGATIVE, "seed": COUNT_OR_NONE},
     "home": {"seconds": POSITIVE},
     "record": {"noise": NOT_NEGATIVE.or_null},
     "replay": {"tolerance": NOT_NEGATIVE},
+    "report": {"episodes": COUNT_OR_NONE},
     "sysid": {
         "seconds": POSITIVE, "blocked": NOT_NEGATIVE, "seed": COUNT_OR_NONE, "held_out": INSIDE_0_1, "noise": POSITIVE,
-        "limit": POSITIVE, "params": NAMES,
+        "limit": POSITIVE, "iterations": COUNT, "params": NAMES,
     },
     "teleoperate": {"seconds": NOT_NEGATIVE},
     "train": TRAIN,
