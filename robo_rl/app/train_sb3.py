@@ -6,6 +6,7 @@ What it learns becomes a bundle like any other. SB3's own checkpoints are pickle
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -46,6 +47,9 @@ def train(
     """Prior data into its replay, segments of `learn` and evaluation, then the same end as every run."""
     if algo not in ALGORITHMS:
         raise UnknownName("learner.algo", algo, ALGORITHMS)
+    valid = inspect.signature(ALGORITHMS[algo]).parameters.keys() - {"policy", "env", "_init_setup_model"}
+    if unknown := sorted(arguments.keys() - valid):
+        raise UnknownName("learner.arguments", unknown[0], valid)
     if context.resume:
         raise UserError("resume=true: learner=sb3 keeps no checkpoint; start again with another out=")
     env, eval_env = context.make_env(rows), context.make_env(eval_rows)

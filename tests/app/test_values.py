@@ -88,6 +88,7 @@ TRAINED = [
     ("residual", "learner.online.steps=0", "at least 1"),
     ("residual", "learner.config.n_step=0", "at least 1"),
     ("residual", "learner.scale=0", "above 0"),
+    ("sb3", "learner.arguments={foo:1}", "foo: unknown; valid choices: action_noise"),
 ]
 
 
@@ -115,5 +116,6 @@ def test_a_value_that_nothing_can_be_made_of(robo_rl, arguments, words, tmp_path
 def test_a_learners_value(robo_rl, dataset, run_folder, learner, argument, valid, tmp_path) -> None:
     out = tmp_path / "run"
     given = [f"learner={learner}", f"dataset={dataset}", f"base={run_folder}", f"out={out}"]
-    assert_mistake(robo_rl("train", *given, argument), [f"error: {argument}: expected", valid])
+    said = f"{argument.partition('=')[0]}=" if "{" in argument else f"{argument}: expected"
+    assert_mistake(robo_rl("train", *given, argument), [f"error: {said}", valid])
     assert not out.exists()
