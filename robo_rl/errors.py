@@ -9,6 +9,13 @@ class UserError(Exception):
     """A mistake in what the user asked for: shown as one line, without a traceback."""
 
 
+def mistake_in(error: BaseException | None) -> UserError | None:
+    """The user's mistake behind an error, e.g. one that Hydra found while it was building an object; None elsewhere."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__
+    return error
+
+
 class SpecMismatch(UserError):
     """Data, a policy or a log does not fit the spec it is used with."""
 

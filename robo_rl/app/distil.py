@@ -72,10 +72,7 @@ def _folder(config: DictConfig) -> Path:
         return runs.new_folder(config, "distil")
     if (out / "result.json").exists():
         raise UserError(f"out={out}: holds an earlier run; choose another folder or remove it")
-    before = OmegaConf.load(out / "config.yaml")
-    now = OmegaConf.create({"command": "distil", **OmegaConf.to_container(config)})  # type: ignore[dict-item]
-    if before != now:
-        raise UserError(f"out={out}: was begun with other keys; give the same ones, or another out=")
+    runs.require_begun_with(out, config, "distil")
     return out
 
 

@@ -11,7 +11,7 @@ from importlib.metadata import version
 
 from robo_rl.app import help as helps
 from robo_rl.app.rendering import choose_backend
-from robo_rl.errors import UserError
+from robo_rl.errors import UserError, mistake_in
 
 INTERRUPTED = 130
 HELP = ("-h", "--help")
@@ -70,16 +70,10 @@ def _run(command: str, arguments: list[str]) -> int:
     try:
         module.main(config)
     except Exception as error:  # a user's mistake may have been found while Hydra was building an object
-        if (cause := _user_error(error)) is not None:
+        if (cause := mistake_in(error)) is not None:
             raise cause from None
         raise
     return 0
-
-
-def _user_error(error: BaseException | None) -> UserError | None:
-    while error is not None and not isinstance(error, UserError):
-        error = error.__cause__
-    return error
 
 
 if __name__ == "__main__":

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from robo_rl.app.compose import robot_keys
 from robo_rl.env import Env
-from robo_rl.errors import UnknownName, UserError
+from robo_rl.errors import CorruptFile, UnknownName, UserError, mistake_in
+from robo_rl.log.images import FORMATS
 from robo_rl.log.reader import LogStream, find_logs
 
 if TYPE_CHECKING:
@@ -30,16 +34,78 @@ REMEMBERED = (
 
 def new_folder(config: DictConfig, command: str) -> Path:
     """The folder of `out=`, created, with the resolved config in it; refused when it holds an earlier run."""
-    name = time.strftime(f"runs/{command}-%Y%m%d-%H%M%S") if config.out is None else str(config.out)
-    folder = Path(name).expanduser()
-    if (folder / "result.json").exists() or (folder / "log").exists():
-        raise UserError(f"out={folder}: holds an earlier run; choose another folder or remove it")
+    return _begin(_named(config, command), config, command)
+
+
+@contextmanager
+def fresh_folder(config: DictConfig, command: str, keep: Sequence[str] = ()) -> Iterator[Path]:
+    """`new_folder`, for as long as the command works there: a user's mistake takes back what was written, and nothing
+    that lay there before. A folder with one of the names `keep` in it holds something worth keeping, and stays."""
+    folder = _named(config, command)
+    existed = folder.is_dir()
+    held = set(folder.iterdir()) if existed else set()
+    _begin(folder, config, command)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.yaml").write_text(f"command: {command}\n{OmegaConf.to_yaml(config)}")
-    except OSError as error:
-        raise UserError(f"out={folder}: cannot be written: {error.strerror}") from error
+        yield folder
+    except Exception as error:
+        if mistake_in(error) is not None and not any((folder / name).exists() for name in keep):
+            _take_back(folder, held, existed)
+        raise
+
+
+def require_begun_with(folder: Path, config: DictConfig, command: str, free: Sequence[str] = ()) -> None:
+    """Raise `UserError` unless the run in `folder` was begun with this config, the keys in `free` apart."""
+    try:
+        before = _leaves(OmegaConf.to_container(OmegaConf.load(folder / "config.yaml")))
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        raise CorruptFile(f"out={folder}: config.yaml cannot be read: {error}") from error
+    now = _leaves(OmegaConf.to_container(OmegaConf.create(_described(config, command))))
+    for key in dict.fromkeys((*before, *now)):
+        old, new = (values.get(key, "nothing") for values in (before, now))
+        if old != new and key not in free:
+            raise UserError(f"{key}={new}: the run in out={folder} was begun with {old}; give that, or another out=")
+
+
+def _named(config: DictConfig, command: str) -> Path:
+    name = time.strftime(f"runs/{command}-%Y%m%d-%H%M%S") if config.out is None else str(config.out)
+    return Path(name).expanduser()
+
+
+def _begin(folder: Path, config: DictConfig, command: str) -> Path:
+    if config.get("images", FORMATS[0]) not in FORMATS:
+        raise UnknownName("images", config.images, FORMATS)
+    if any((folder / name).exists() for name in ("result.json", "log", "checkpoint")):
+        raise UserError(f"out={folder}: holds an earlier run; choose another folder or remove it")
+    if (config_file := folder / "config.yaml").is_file() and not config_file.read_bytes().startswith(b"command:"):
+        raise UserError(f"out={folder}: holds a config.yaml that is no run's; choose another folder")
+    write_text(folder / "config.yaml", _described(config, command))
     return folder
+
+
+def _described(config: DictConfig, command: str) -> str:
+    return f"command: {command}\n{OmegaConf.to_yaml(config)}"
+
+
+def _take_back(folder: Path, held: set[Path], existed: bool) -> None:
+    for path in set(folder.iterdir()) - held:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    if not existed:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _leaves(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested keys as `a.b.c`; lists and empty mappings are values."""
+    if not isinstance(node, Mapping) or not node:
+        return {prefix: node}
+    return {
+        key: leaf
+        for name, value in node.items()
+        for key, leaf in _leaves(value, f"{prefix}.{name}".lstrip(".")).items()
+    }
 
 
 def write_spec(folder: Path, env: Env) -> None:
@@ -53,11 +119,14 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a text atomically. Raises `UserError` where that cannot be."""
     fresh = path.with_name(path.name + ".new")
-    fresh.write_text(text)
-    os.replace(fresh, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(text)
+        os.replace(fresh, path)
+    except OSError as error:
+        raise UserError(f"out={path.parent}: cannot be written: {error.strerror}") from error
 
 
 def load_policy(config: DictConfig, command: str) -> Bundle:

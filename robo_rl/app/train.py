@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,10 @@ from robo_rl.log.metrics import JsonLines, Metrics, TensorBoard, Terminal
 from robo_rl.seeds import Role, seed_of
 
 SHOWN = ("success", "noisy_success", "env_steps_per_s", "updates_per_s", "bc_loss", "gate")
+TRAINED = ("checkpoint", "checkpoint.old", "policy")  # what a run leaves that learned something
+STEPS = "learner.online.steps"
+MAY_CHANGE = ("out", "resume", "device", "threads", "log_fraction", STEPS)  # of a run that goes on
+OF_THE_COMMAND = ("needs", "resumes")  # keys of a learner that its program is not given
 
 
 def implied(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,33 +33,44 @@ def main(config: DictConfig) -> None:
     import torch  # takes seconds
 
     seed_of(Role.TRAIN, config.seed)  # in range?
-    for key in config.learner.needs:
-        _require_folder(config, key)
-    learner = {key: value for key, value in config.learner.items() if key != "needs"}
+    require_given(config)
+    runs.device(config.device)
+    if config.resume and (done := _finished(config)) is not None:
+        _show(config, done, _resumed_folder(config))
+        return
+    learner = {key: value for key, value in config.learner.items() if key not in OF_THE_COMMAND}
     if config.threads:
         torch.set_num_threads(config.threads)
-    with session.interruption() as interrupted:
-        context = _context(config, interrupted)
+    with session.interruption() as interrupted, _folder(config) as out:
+        context = _context(config, out, interrupted)
         policy = OmegaConf.to_container(config.policy)
         try:
             result = instantiate(OmegaConf.create(learner), context=context, policy=policy)
-        except UserError:
-            _discard_unless_trained(context.out)
-            raise
         finally:
             context.sink.close()
+    _show(config, result, out)
+
+
+def require_given(config: DictConfig) -> None:
+    """Raise `UserError` unless there is what the learner needs; nothing was written by then."""
+    for key in config.learner.needs:
+        _require_folder(config, key)
+    if config.base is not None:
+        _require_policy(str(config.base))
+
+
+def _show(config: DictConfig, result: Mapping[str, Any], out: Path) -> None:
     shown = [("success", session.percent(result.get("success_rate"))), ("wall clock [s]", result["wall_clock_s"])]
     shown += [(key, result[key]) for key in ("gate", "promoted", "env_steps_trained") if key in result]
-    session.show(f"train {config.task.name}", [*shown, ("out", context.out)])
+    session.show(f"train {config.task.name}", [*shown, ("out", out)])
 
 
-def _context(config: DictConfig, interrupted: Callable[[], bool]) -> Context:
-    out = _resumed_folder(config) if config.resume else runs.new_folder(config, "train")
+def _context(config: DictConfig, out: Path, interrupted: Callable[[], bool]) -> Context:
     step = _checkpoint_step(out) if config.resume else None
     sink = Metrics(
         JsonLines(out / "metrics.jsonl", resume=step),
         TensorBoard(out / "tensorboard", resume=step),
-        Terminal(total=OmegaConf.select(config, "learner.online.steps"), keys=SHOWN),
+        Terminal(total=OmegaConf.select(config, STEPS), keys=SHOWN),
     )
     overrides = {"nthread": config.threads} if config.threads else {}
     return Context(
@@ -75,7 +90,6 @@ def _context(config: DictConfig, interrupted: Callable[[], bool]) -> Context:
 
 
 def _require_folder(config: DictConfig, key: str) -> None:
-    """Raise before anything is written."""
     if config[key] is None:
         raise UserError(f"{key}=: this learner needs it; see robo-rl train --help")
     for folder in runs.values(config[key]):
@@ -83,10 +97,23 @@ def _require_folder(config: DictConfig, key: str) -> None:
             raise UserError(f"{key}={folder}: no such folder")
 
 
-def _discard_unless_trained(out: Path) -> None:
-    """Remove the folder of a run that ended before anything was learned; a checkpoint or a policy stays."""
-    if not any((out / name).exists() for name in ("checkpoint", "checkpoint.old", "policy")):
-        shutil.rmtree(out, ignore_errors=True)
+def _require_policy(base: str) -> None:
+    folder = Path(base).expanduser()
+    if not any((folder / name).exists() for name in ("policy.json", "policy/policy.json")):
+        raise UserError(f"base={base}: no policy there (expected policy.json or policy/policy.json in it)")
+
+
+@contextmanager
+def _folder(config: DictConfig) -> Iterator[Path]:
+    """Of a run that goes on, or a new one, which is taken back where a mistake ends it before anything is learned."""
+    if config.resume:
+        out = _resumed_folder(config)
+        if not config.learner.get("resumes", True):
+            raise UserError("resume=true: this learner keeps no checkpoint; start again with another out=")
+        yield out
+        return
+    with runs.fresh_folder(config, "train", TRAINED) as out:
+        yield out
 
 
 def _given(value: Any) -> str | list[str]:
@@ -99,7 +126,22 @@ def _resumed_folder(config: DictConfig) -> Path:
     out = Path(str(config.out)).expanduser()
     if config.out is None or not (out / "config.yaml").exists():
         raise UserError(f"resume=true: out={config.out} is not the folder of a run that can go on")
+    runs.require_begun_with(out, config, "train", MAY_CHANGE)
     return out
+
+
+def _finished(config: DictConfig) -> dict[str, Any] | None:
+    """The result of the run in `out=`; None where it goes on, or where more or fewer steps are asked for."""
+    out = _resumed_folder(config)
+    try:
+        steps = OmegaConf.select(OmegaConf.load(out / "config.yaml"), STEPS)
+        result = json.loads((out / "result.json").read_text())
+    except (OSError, ValueError):
+        return None
+    if steps != OmegaConf.select(config, STEPS):
+        return None
+    session.note(f"out={out}: this run is finished; nothing is left to do")
+    return result
 
 
 def _checkpoint_step(out: Path) -> int:

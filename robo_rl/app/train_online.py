@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from policies import agents
@@ -27,7 +28,7 @@ from robo_rl.data.dataset import load_dataset
 from robo_rl.data.episode import Episode
 from robo_rl.data.replay import Replay, replay_of
 from robo_rl.env import Env
-from robo_rl.errors import UserError
+from robo_rl.errors import CorruptFile, UserError
 from robo_rl.learn.actor_critic import ActorCritic
 from robo_rl.learn.online import OnlineConfig, OnlineTraining, Progress
 from robo_rl.log.recorder import Recorder
@@ -223,10 +224,18 @@ def save_checkpoint(training: OnlineTraining, folder: Path) -> None:
 
 
 def load_checkpoint(training: OnlineTraining, folder: Path) -> None:
-    """Continue from a checkpoint; a fresh start where none was written yet."""
+    """Continue from a checkpoint; a fresh start where none was written yet. Raises `CorruptFile`."""
     place = next((p for p in (folder, folder.with_name(folder.name + ".old")) if (p / "progress.json").exists()), None)
     if place is None:
         return
+    try:
+        _load(training, place)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        why = (str(error).splitlines() or [""])[0]
+        raise CorruptFile(f"resume=true: {place} cannot be read ({type(error).__name__}: {why})") from error
+
+
+def _load(training: OnlineTraining, place: Path) -> None:
     tensors = load_file(place / "tensors.safetensors")
 
     def part(name: str) -> dict[str, Any]:

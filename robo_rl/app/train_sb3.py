@@ -29,7 +29,7 @@ from robo_rl.app.runs import write_spec
 from robo_rl.app.train_online import seen_by, start_from, still_actor
 from robo_rl.data.replay import Batch, Replay
 from robo_rl.env import Env
-from robo_rl.errors import UnknownName, UserError
+from robo_rl.errors import UnknownName
 from robo_rl.learn.online import OnlineConfig, Progress
 from robo_rl.loop import run
 from robo_rl.policy import Policy
@@ -50,8 +50,6 @@ def train(
     valid = inspect.signature(ALGORITHMS[algo]).parameters.keys() - {"policy", "env", "_init_setup_model"}
     if unknown := sorted(arguments.keys() - valid):
         raise UnknownName("learner.arguments", unknown[0], valid)
-    if context.resume:
-        raise UserError("resume=true: learner=sb3 keeps no checkpoint; start again with another out=")
     env, eval_env = context.make_env(rows), context.make_env(eval_rows)
     write_spec(context.out, env)
     bundle, demos = start_from(context, env, [])

@@ -16,7 +16,7 @@ from robo_rl.app.main import main
 from robo_rl.loop import run
 from robo_rl.seeds import Role, Seeds, seed_of
 from robo_rl.types import Action, Step
-from tests.app.support import make_bundle
+from tests.app.support import assert_mistake, make_bundle
 
 TINY_BC = ("learner.config.updates=40", "learner.checkpoints=1", "learner.episodes=4", "learner.rows=4", "threads=1")
 TINY = (
@@ -66,6 +66,61 @@ def test_a_finished_run_resumes_to_the_same_end(trained: Path) -> None:
     assert main([*arguments, f"out={trained / 'residual'}", "resume=true"]) == 0
     after = json.loads((trained / "residual" / "result.json").read_text())
     assert after["history"] == before["history"]
+
+
+def test_a_finished_clone_is_not_trained_again(trained: Path, capsys: pytest.CaptureFixture) -> None:
+    arguments = ["train", "learner=bc", f"dataset={trained / 'data'}", f"out={trained / 'base'}", *TINY_BC]
+    held = {path: path.stat().st_mtime_ns for path in (trained / "base").rglob("*")}
+    assert main([*arguments, "resume=true"]) == 0
+    assert "this run is finished" in capsys.readouterr().err
+    assert held == {path: path.stat().st_mtime_ns for path in (trained / "base").rglob("*")}
+
+
+def test_what_keeps_no_checkpoint_cannot_go_on(robo_rl, trained: Path, tmp_path: Path) -> None:
+    begun = tmp_path / "base"
+    shutil.copytree(trained / "base", begun)
+    (begun / "result.json").unlink()
+    metrics = (begun / "metrics.jsonl").read_bytes()
+    arguments = ["learner=bc", f"dataset={trained / 'data'}", f"out={begun}", *TINY_BC]
+    assert_mistake(robo_rl("train", *arguments, "resume=true"), ["resume=true", "keeps no checkpoint", "another out="])
+    assert (begun / "metrics.jsonl").read_bytes() == metrics and (begun / "policy").is_dir()
+
+
+def test_a_run_goes_on_as_it_was_begun(robo_rl, trained: Path, tmp_path: Path) -> None:
+    begun = tmp_path / "run"
+    shutil.copytree(trained / "residual", begun)
+    (begun / "result.json").unlink()
+    names = {path.name for path in begun.iterdir()}
+    arguments = ["train", f"base={trained / 'base'}", "learner.online.steps=1200", *TINY, f"out={begun}"]
+    words = ["learner.scale=0.3", f"out={begun}", "begun with 0.08"]
+    assert_mistake(robo_rl(*arguments, "learner.scale=0.3", "resume=true"), words)
+    words = ["task.rig.randomise=train", "begun with"]
+    assert_mistake(robo_rl(*arguments, "task.rig.randomise=train", "resume=true"), words)
+    assert_mistake(robo_rl(*arguments), [f"out={begun}", "earlier run"])  # its checkpoint is not written over
+    weights = begun / "checkpoint" / "tensors.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-10])
+    assert_mistake(robo_rl(*arguments, "resume=true"), ["resume=true", "checkpoint cannot be read"])
+    assert names <= {path.name for path in begun.iterdir()}
+
+
+def test_a_mistake_takes_back_only_what_the_run_wrote(robo_rl, trained: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine" / "notes.txt"
+    mine.parent.mkdir()
+    mine.write_text("keep")
+    arguments = ["train", "learner=bc", f"dataset={trained / 'data'}", f"out={mine.parent}", *TINY_BC]
+    assert_mistake(robo_rl(*arguments, "policy.execute=16"), ["policy.execute=16", "open loop"])
+    assert list(mine.parent.iterdir()) == [mine] and mine.read_text() == "keep"
+    (mine.parent / "config.yaml").write_text("mine: true\n")
+    assert_mistake(robo_rl(*arguments), ["config.yaml that is no run's"])
+    assert (mine.parent / "config.yaml").read_text() == "mine: true\n"
+    assert_mistake(robo_rl(*arguments[:3], *TINY_BC, f"out={tmp_path / 'new'}", "device=tpu"), ["device=tpu"])
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_base_without_a_policy_is_named(robo_rl, trained: Path, tmp_path: Path) -> None:
+    given = f"base={trained / 'data'}"
+    assert_mistake(robo_rl("train", given, f"out={tmp_path / 'run'}"), [given, "no policy there"])
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_that_cannot_begin_leaves_nothing(trained: Path, tmp_path: Path) -> None:
@@ -143,7 +198,10 @@ def test_stable_baselines3_runs_through_the_same_command(trained: Path, tmp_path
     assert result["env_steps_trained"] >= 900 and len(result["history"]) >= 2
     bundle = load_bundle(out / "policy_raw")
     assert bundle.actor is not None and bundle.actor.features.kind == "own"
-    assert main([*arguments, *small, "resume=true", f"out={out}"]) == 2
+    arguments += [*small, "task.task.config.limit=2.0", "threads=1", "resume=true", f"out={out}"]
+    assert main(arguments) == 0  # it is finished
+    (out / "result.json").unlink()
+    assert main(arguments) == 2
 
 
 def test_a_learner_may_begin_from_nothing(tmp_path: Path) -> None:
