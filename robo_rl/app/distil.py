@@ -7,14 +7,14 @@ typed by hand; one whose result is there is skipped, so an interrupted round goe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from robo_rl.app import runs, session
-from robo_rl.app.compose import quote
+from robo_rl.app.compose import compose, quote
 from robo_rl.app.steps import step
 from robo_rl.errors import UserError
 from robo_rl.evaluate.statistics import paired_by_seed
@@ -26,7 +26,9 @@ def main(config: DictConfig) -> None:
     """`rounds` rounds, each on what the one before it made; result.json has the success after each step."""
     if config.run is None:
         raise UserError("run=: distil needs the run folder or bundle of a policy; see robo-rl distil --help")
-    runs.require_positive(config, "episodes", "rounds", "report_episodes")
+    runs.require_positive(config, "episodes", "rounds", "report_episodes", "n")
+    runs.require_policy("run", config.run)
+    _check(config)
     out, policy = _folder(config), str(config.run)
     reports: list[dict[str, Any]] = [step(out / "report", *_evaluate(config, policy))]
     for index in range(config.rounds):
@@ -42,11 +44,21 @@ def main(config: DictConfig) -> None:
     session.show("distil", [*shown, ("policy", policy), ("out", out)])
 
 
+def _check(config: DictConfig) -> None:
+    """Raise `UserError` for keys that a later step would refuse."""
+
+    def known(given: Mapping[str, Any]) -> dict[str, Any]:
+        return runs.remembered_by_bundle({**given, "run": config.run})
+
+    for _, (command, *arguments) in _round(config, str(config.run), Path("round-0")):
+        compose(command, arguments, known)
+
+
 def _round(config: DictConfig, policy: str, place: Path) -> Iterator[tuple[str, list[str]]]:
     """Names and arguments of a round's commands."""
     seed, base = f"seed={config.seed}", str(place / "base")
     yield "dataset", ["record", "source=policy", f"run={policy}", f"episodes={config.episodes}", f"n={config.n}", seed]
-    cloned = ["train", "learner=bc", f"policy={config.policy}", f"dataset={place / 'dataset'}", seed]
+    cloned = ["train", "learner=bc", *_network(config), f"dataset={place / 'dataset'}", seed]
     yield "base", [*cloned, *_given(config.base)]
     yield f"base{REPORT}", _evaluate(config, base)
     if config.again:
@@ -56,6 +68,16 @@ def _round(config: DictConfig, policy: str, place: Path) -> Iterator[tuple[str, 
 
 def _evaluate(config: DictConfig, policy: str) -> list[str]:
     return ["evaluate", f"run={policy}", f"episodes={config.report_episodes}", "record=false"]
+
+
+def _network(config: DictConfig) -> list[str]:
+    """`policy=`, and those of its keys that are not as usual."""
+    chosen = f"policy={config.policy.kind}"
+    usual = compose("train", [chosen]).policy
+    return [
+        chosen,
+        *(f"policy.{key}={quote(value)}" for key, value in config.policy.items() if value != usual.get(key)),
+    ]
 
 
 def _given(keys: DictConfig) -> list[str]:

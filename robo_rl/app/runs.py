@@ -25,6 +25,7 @@ from robo_rl.log.reader import LogStream, find_logs
 if TYPE_CHECKING:
     from policies.bundle import Bundle
 
+BUNDLE = ("policy.json", "policy/policy.json")  # in a bundle, in a run folder
 REMEMBERED = (
     "task", "robot", "env_id", "env_kwargs", "success_key",
     "task.reward", "task.task.config.limit", "task.rig.servo", "task.rig.randomise", "task.rig.cameras",
@@ -179,17 +180,23 @@ def device(name: str) -> str:
 
 def weights(meta: Mapping[str, Any]) -> dict[str, str]:
     """Which weights a run's policy has: the checksum that its bundle names; nothing where there is no bundle."""
-    for part in ("policy.json", "policy/policy.json"):
+    for part in BUNDLE:
         with suppress(OSError, ValueError, KeyError, TypeError):
             place = Path(str(meta["run"])).expanduser() / part
             return {"weights_sha256": str(json.loads(place.read_text())["sha256"])}
     return {}
 
 
+def require_policy(key: str, value: Any) -> None:
+    """Raise `UserError` where no bundle lies in a folder."""
+    if not any((Path(str(value)).expanduser() / name).is_file() for name in BUNDLE):
+        raise UserError(f"{key}={value}: no policy there (expected {' or '.join(BUNDLE)} in it)")
+
+
 def remembered_by_bundle(given: Mapping[str, Any], key: str = "run") -> dict[str, Any]:
     """Defaults that a run's bundle holds: where its policy was trained."""
     folder = Path(str(given.get(key) or "")).expanduser()
-    for place in (folder / "policy.json", folder / "policy" / "policy.json"):
+    for place in (folder / name for name in BUNDLE):
         if given.get(key) and place.is_file():
             try:
                 meta = json.loads(place.read_text())["meta"]

@@ -56,7 +56,7 @@ def require_given(config: DictConfig) -> None:
     for key in config.learner.needs:
         _require_folder(config, key)
     if config.base is not None:
-        _require_policy(str(config.base))
+        runs.require_policy("base", config.base)
 
 
 def _show(config: DictConfig, result: Mapping[str, Any], out: Path) -> None:
@@ -95,12 +95,6 @@ def _require_folder(config: DictConfig, key: str) -> None:
     for folder in runs.values(config[key]):
         if not Path(folder).expanduser().exists():
             raise UserError(f"{key}={folder}: no such folder")
-
-
-def _require_policy(base: str) -> None:
-    folder = Path(base).expanduser()
-    if not any((folder / name).exists() for name in ("policy.json", "policy/policy.json")):
-        raise UserError(f"base={base}: no policy there (expected policy.json or policy/policy.json in it)")
 
 
 @contextmanager

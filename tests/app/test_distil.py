@@ -11,6 +11,7 @@ import pytest
 from policies.bundle import load_bundle
 from robo_rl.app.main import main
 from robo_rl.data.dataset import load_dataset
+from tests.app.support import assert_mistake
 from tests.app.test_train import TINY, TINY_BC
 
 
@@ -54,7 +55,41 @@ def test_a_policy_is_recorded_cloned_and_learned_upon(expert_clone: Path, tmp_pa
     assert main([argument.replace("episodes=6", "episodes=7") for argument in arguments]) == 2
 
 
+def test_the_clones_network_is_chosen(robo_rl, expert_clone: Path, tmp_path: Path, monkeypatch) -> None:
+    steps: list[tuple[str, ...]] = []
+
+    monkeypatch.setattr("robo_rl.app.distil.step", lambda folder, *arguments: steps.append(arguments) or {})
+    monkeypatch.setattr("robo_rl.app.distil._result", lambda config, reports: {})
+    monkeypatch.setattr("robo_rl.app.session.rate", lambda report: "")
+    for name, given, expected in (
+        ("usual", [], ["policy=mlp"]),
+        ("flow", ["policy=flow", "policy.horizon=8"], ["policy=flow", "policy.horizon=8"]),
+    ):
+        code, _, error = robo_rl("distil", f"run={expert_clone}", *given, f"out={tmp_path / name}")
+        assert code == 0, error
+        cloned = next(step for step in reversed(steps) if step[0] == "train")
+        assert [item for item in cloned if item.startswith("policy")] == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("policy=cnn", ["policy=cnn", "flow, mlp"]),
+        ("n=0", ["n=0", "at least 1"]),
+        ("base={foo:1}", ["foo: unknown key of train"]),
+        ("base={learner.config.updates:many}", ["learner.config.updates=many", "integer"]),
+        ("residual={learner.config.foo:1}", ["learner.config.foo: unknown key of train"]),
+    ],
+)
+def test_mistakes_are_told_before_anything_runs(robo_rl, expert_clone, tmp_path, given: str, words: list[str]) -> None:
+    out = tmp_path / "out"
+    assert_mistake(robo_rl("distil", f"run={expert_clone}", "again=true", given, f"out={out}"), words)
+    assert not out.exists()
+
+
 def test_without_a_policy_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["distil", f"out={tmp_path / 'out'}"]) == 2
     assert "run=: distil needs" in capsys.readouterr().err
+    assert main(["distil", f"run={tmp_path}", f"out={tmp_path / 'out'}"]) == 2
+    assert f"run={tmp_path}: no policy there" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
