@@ -25,7 +25,7 @@ def main(config: DictConfig) -> None:
         joints = rig.robots[0].description.names
         simulator = Simulator(rig, expand(gap.GROUPS, joints))
         ticks = max(1, round(config.seconds / rig.dt))
-        windows = cut(sysid.episodes(config), ticks, config.windows, config.seed, config.blocked)
+        windows = cut(sysid.episodes(config, rig), ticks, config.windows, config.seed, config.blocked)
         out = runs.new_folder(config, "gap")
         predicted = simulator.predict(simulator.parameters.nominal[None], windows)[0]
         found = gap.causes(simulator, windows, joints)

@@ -96,8 +96,10 @@ def _actions(config: DictConfig, logs: list[Log], episodes: list[Episode]) -> No
         raise UserError(f"log={config.log}: holds the episode of seed {repeated[0]} twice; replay the runs one by one")
     env = make_env(config.task, config.robot, min(int(log.meta.get("n", 1)), len(episodes)))
     try:
+        need = Spec({**env.obs_spec, "action": env.act_spec})
         for other in logs:
-            _require_fits(other, env, f"robot={config.robot.name} task={config.task.name}")
+            have = Spec({**other.obs_spec, "action": other.act_spec})
+            require_fits(other, have, need, env.dt, f"robot={config.robot.name} task={config.task.name}")
         _start_there(env, episodes[0])
         out = runs.new_folder(config, "replay")
         runs.write_spec(out, env)
@@ -195,10 +197,10 @@ def _complete(config: DictConfig, logs: list[Log], key: str = "log") -> list[Epi
     return complete
 
 
-def _require_fits(log: Log, env: Env, where: str) -> None:
-    have, need = Spec({**log.obs_spec, "action": log.act_spec}), Spec({**env.obs_spec, "action": env.act_spec})
+def require_fits(log: Log, have: Spec, need: Spec, dt: float, where: str) -> None:
+    """Raise `SpecMismatch` with the difference, unless what a log has is what is needed, at the same period [s]."""
     try:
-        require_equal(have, need, f"log={log.path} does not fit {where}", other_period(log.dt, env.dt))
+        require_equal(have, need, f"log={log.path} does not fit {where}", other_period(log.dt, dt))
     except SpecMismatch as error:
         raise SpecMismatch(f"{error}; the log is of robot={log.meta.get('robot', 'unknown')}") from None
 

@@ -17,9 +17,24 @@ from robo_rl.app.build import make_rig
 from robo_rl.errors import UserError
 from robo_rl.log.episode import Episode
 from robo_rl.log.reader import find_logs, read_log
-from sim.identification import Fit, Information, Problem, Simulator, Windows, cut, require_sysid, rms
+from robo_rl.spec import Spec
+from robo_rl.tool_actions import SETPOINT
+from sim.identification import (
+    POSITION,
+    VELOCITY,
+    Fit,
+    Information,
+    Problem,
+    Simulator,
+    Windows,
+    cut,
+    require_sysid,
+    rms,
+)
 from sim.parameters import expand
 from sim.rig import SimRig
+
+MEASURED = (POSITION, VELOCITY)  # observations that are simulated again
 
 
 def implied(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,7 +52,7 @@ def main(config: DictConfig) -> None:
     rig = simulated_rig(config, config.n)
     try:
         simulator = Simulator(rig, expand(runs.values(config.params), rig.robots[0].description.names))
-        fitted, judged = _windows(config, episodes(config), rig.dt)
+        fitted, judged = _windows(config, episodes(config, rig), rig.dt)
         out = runs.new_folder(config, "sysid")
         before = simulator.predict(simulator.parameters.nominal[None], judged)[0]
         informed = Problem(simulator, fitted).informed(config.noise, config.limit)
@@ -63,9 +78,16 @@ def simulated_rig(config: DictConfig, n: int) -> SimRig:
     return rig
 
 
-def episodes(config: DictConfig) -> list[Episode]:
-    """Episodes of `log=`, those that broke off, too."""
-    return [episode for path in find_logs(runs.values(config.log)) for episode in read_log(path).episodes]
+def episodes(config: DictConfig, rig: SimRig) -> list[Episode]:
+    """Episodes of `log=`, those that broke off, too. Raises `SpecMismatch` where they are of another robot."""
+    robot = rig.robots[0]
+    need = Spec({key: robot.obs_spec[key] for key in MEASURED} | {SETPOINT: robot.description.act_spec})
+    logs = [read_log(path) for path in find_logs(runs.values(config.log))]
+    for log in logs:
+        measured = {key: log.obs_spec[key] for key in MEASURED if key in log.obs_spec}
+        have = Spec(measured | {SETPOINT: log.obs_spec.get(SETPOINT, log.act_spec)})
+        replay.require_fits(log, have, need, rig.dt, f"robot={config.robot.name}")
+    return [episode for log in logs for episode in log.episodes]
 
 
 def _windows(config: DictConfig, found: list[Episode], dt: float) -> tuple[Windows, Windows]:

@@ -68,6 +68,18 @@ def test_a_window_may_be_as_short_as_a_tick(dataset):
     assert cut(episodes, ticks=1, count=5, seed=0, blocked=0.1).position.shape[:2] == (5, 1)
 
 
+@pytest.mark.parametrize("command", ["gap", "sysid"])
+def test_a_log_of_another_robot_is_refused(robo_rl, dataset, tmp_path, command: str):
+    out = f"out={tmp_path / 'out'}"
+    koch = ["task=koch/lift", "robot=koch_sim", out]
+    words = [f"log={dataset}", "does not fit robot=koch_sim", "joint_setpoint.low", "the log is of robot=so101_sim"]
+    assert_mistake(robo_rl(command, f"log={dataset}", *koch), words)
+    other = ["task=ur5e/lift", "robot=ur5e_sim", out]
+    words = ["does not fit robot=ur5e_sim", "joint_position.names", "wrist_3"]
+    assert_mistake(robo_rl(command, f"log={dataset}", *other), words)
+    assert not (tmp_path / "out").exists()
+
+
 def test_mistakes(robo_rl, dataset, tmp_path):
     assert_mistake(robo_rl("sysid"), ["log=", "needs"])
     assert_mistake(robo_rl("gap"), ["log=", "needs"])
