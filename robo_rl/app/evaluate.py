@@ -73,13 +73,21 @@ def _episodes(config: DictConfig) -> tuple[dict[str, Any], Any]:
 
 
 def _logs(config: DictConfig) -> tuple[dict[str, Any], Any]:
-    result = measure_logs(find_logs(runs.values(config.log)), "log", config.seed)
+    result = _measured(config, "log")
     if config.against is not None:
-        other = measure_logs(find_logs(runs.values(config.against), "against"), "against", config.seed)
+        other = _measured(config, "against")
         if other["task"] != result["task"]:
             raise UserError(f"against={config.against}: is of task={other['task']}, log= of task={result['task']}")
         result |= {"against": other, "comparison": compare(other["rows"], result["rows"])}
     return result, runs.new_folder(config, "evaluate")
+
+
+def _measured(config: DictConfig, key: str) -> dict[str, Any]:
+    result = measure_logs(find_logs(runs.values(config[key]), key), key, config.seed)
+    session.note_left_out(result["left_out"])
+    if not result["episodes"]:
+        raise UserError(f"{key}={config[key]}: holds no complete episode ({result['broken_off']} incomplete)")
+    return result
 
 
 def _shown(result: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from robo_rl.app import runs, session
-from robo_rl.errors import UserError
+from robo_rl.errors import CorruptFile, UserError
 from robo_rl.log.reader import find_logs
 from robo_rl.log.recover import recover
 
@@ -18,12 +18,31 @@ def main(config: DictConfig) -> None:
     if config.log is None:
         raise UserError("log=: recover needs a log, a run folder, a list or a glob")
     paths = find_logs(runs.values(config.log))
-    out = runs.new_folder(config, "recover")
-    files = [_recover(path, target) for path, target in zip(paths, _targets(paths, out / "log"), strict=True)]
+    with runs.fresh_folder(config, "recover") as out:
+        files, left_out = _recover_each(paths, out / "log")
+    session.note_left_out(left_out)
     keys = ("messages", "damaged", "lost_bytes", "ticks", "episodes", "successes", "seconds")
-    result = {"files": files, "logs": len(files), **{key: sum(file[key] for file in files) for key in keys}}
+    result = {
+        "files": files,
+        "left_out": left_out,
+        "logs": len(files),
+        **{key: sum(file[key] for file in files) for key in keys},
+    }
     runs.write_json(out / "result.json", result)
     session.show("recover", [*((key, result[key]) for key in ("logs", *keys)), ("out", out)])
+
+
+def _recover_each(paths: list[Path], folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """What was found in each file, and why others cannot be read; raises `CorruptFile` where none can."""
+    files, left_out = [], []
+    for path, target in zip(paths, _targets(paths, folder), strict=True):
+        try:
+            files.append(_recover(path, target))
+        except CorruptFile as error:
+            left_out.append({"log": str(path), "why": str(error)})
+    if not files:
+        raise CorruptFile(left_out[0]["why"])
+    return files, left_out
 
 
 def _recover(path: Path, target: Path) -> dict[str, Any]:

@@ -27,13 +27,19 @@ CADENCE = ("rate_hz", "wake_p50_us", "wake_p99_us", "wake_max_us", "deadline_mis
 
 def main(config: DictConfig) -> None:
     """Write `out`/report.html, `out`/plots/*.png and `out`/result.json."""
-    if config.inputs is None:
+    if config.inputs is None or not runs.values(config.inputs):
         raise UserError("inputs=: report needs run folders or logs, a list or a glob")
     runs.pick(config, "align", ALIGN)  # a wrong one is refused before anything is read
     if config.episodes < 0:
         raise UserError(f"episodes={config.episodes}: must not be negative")
     sources = gather(runs.values(config.inputs))
-    out = runs.new_folder(config, "report")
+    left_out = [log for source in sources for log in source.left_out]
+    session.note_left_out(left_out)
+    with runs.fresh_folder(config, "report") as out:
+        _write(config, sources, left_out, out)
+
+
+def _write(config: DictConfig, sources: list[Source], left_out: list[dict[str, str]], out: Path) -> None:
     charts = {"Learning": curves.learning_curves(sources), "Success rates": curves.success_rates(sources)}
     charts["Replay"] = [plot for source in sources for plot in curves.error_plots(_errors(source))]
     pairs, alone = browsed(sources, config.episodes, config.align)
@@ -43,7 +49,8 @@ def main(config: DictConfig) -> None:
     every = [plot for part in charts.values() for plot in part]
     every += [plot for episode in shown for plot in episode.plots]
     pictures = _pictures(every, out / "plots") if config.png else 0
-    result = {"inputs": [str(source.folder) for source in sources], "plots": len(every), "pictures": pictures}
+    result: dict[str, Any] = {"inputs": [str(source.folder) for source in sources], "left_out": left_out}
+    result |= {"plots": len(every), "pictures": pictures}
     result |= {"episodes": len(alone), "pairs": len(pairs), "bytes": len(html.encode()), "machine": describe_machine()}
     runs.write_json(out / "result.json", result)
     session.show("report", [("runs", len(sources)), ("plots", len(every)), ("page", out / "report.html")])
@@ -58,6 +65,7 @@ def _sections(sources: list[Source], charts: dict[str, list[Plot]]) -> dict[str,
         "Cadence": page.table(*_cadence(sources)),
         "Tracking": page.table(*_tracking(sources)),
         "Guard events": page.table(*_guard(sources)),
+        "Left out": page.table(("log", "why"), [list(log.values()) for source in sources for log in source.left_out]),
         "Configuration differences": page.table(*_configuration(sources)),
     }
 
@@ -86,7 +94,7 @@ def _success(sources: list[Source]) -> Table:
             where = [about.get("task"), about.get("robot"), about["episodes"]]
             rate = session.percent(about["success_rate"])
             rows.append([source.name, *where, rate, interval, *(about.get(key) for key in keys)])
-    return (*columns, "machine"), rows
+    return columns, rows
 
 
 def _pairs(sources: list[Source]) -> Table:

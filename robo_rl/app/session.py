@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -142,6 +142,12 @@ def show(title: str, rows: Sequence[tuple[str, Any]]) -> None:
 def note(text: str) -> None:
     """One line on standard error."""
     print(f"robo-rl: {text}", file=sys.stderr)
+
+
+def note_left_out(logs: Sequence[Mapping[str, str]]) -> None:
+    """One line for each log that cannot be read."""
+    for log in logs:
+        note(f"left out: {log['why']}")
 
 
 def rate(result: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from math import asin, sqrt
 from typing import Any
@@ -84,6 +85,10 @@ def _numbers(one: dict[int, Any], two: dict[int, Any], key: str, paired: bool) -
     if max(np.ptp(part) for part in ([right - left] if paired else [right, left])) == 0:
         low = high = mean  # no spread, no test
     else:
-        test = stats.ttest_rel(right, left) if paired else stats.ttest_ind(right, left, equal_var=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", RuntimeWarning
+            )  # of a side that hardly spreads: its interval is that narrow
+            test = stats.ttest_rel(right, left) if paired else stats.ttest_ind(right, left, equal_var=False)
         low, high = test.confidence_interval(0.95)
     return {"episodes": [len(left), len(right)], **Difference(mean, float(low), float(high)).to_json()}

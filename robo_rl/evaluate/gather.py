@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from robo_rl.errors import UserError
-from robo_rl.evaluate.logs import measure_logs
+from robo_rl.errors import CorruptFile, UserError
+from robo_rl.evaluate.logs import measure_each, summarise_logs
 from robo_rl.log.metrics import read_metrics
 
 LEFT_OUT = ("out", "command", "device", "resume", "threads")  # keys of a config that say nothing about a result
@@ -30,6 +30,7 @@ class Source:
     config: Mapping[str, Any] = field(default_factory=dict)
     measured: Mapping[str, Any] = field(default_factory=dict)  # see `measure_logs`
     video: Path | None = None
+    left_out: list[dict[str, str]] = field(default_factory=list)  # logs that cannot be read: `log`, `why`
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -47,14 +48,18 @@ def gather(inputs: Iterable[str]) -> list[Source]:
 
     Raises:
         UserError: nothing found; names the value.
-        CorruptFile: a log that cannot be read.
+        CorruptFile: nothing that was found can be read. A log among others that cannot is in its run's `left_out`.
     """
     found: dict[Path, list[Path]] = {}
     for value in inputs:
         for folder, logs in _find(value).items():
             found.setdefault(folder, []).extend(log for log in logs if log not in found.get(folder, []))
     names = _names(list(found))
-    return [_load(names[folder], folder, logs) for folder, logs in found.items()]
+    sources = [_load(names[folder], folder, logs) for folder, logs in found.items()]
+    left_out = [one["why"] for source in sources for one in source.left_out]
+    if left_out and not any(source.logs or source.result or source.metrics for source in sources):
+        raise CorruptFile(left_out[0])
+    return sources
 
 
 def _find(value: str) -> dict[Path, list[Path]]:
@@ -91,14 +96,16 @@ def _names(folders: list[Path]) -> dict[Path, str]:
 def _load(name: str, folder: Path, logs: list[Path]) -> Source:
     videos = [path for path in (folder / "video.webm", folder / "video.mp4") if path.is_file()]
     metrics = folder / "metrics.jsonl"
+    readable, left_out = measure_each(logs)
     return Source(
         name=name,
         folder=folder,
-        logs=logs,
+        logs=[Path(log["log"]) for log in readable],
         result=_read(folder / "result.json", json.loads),
         metrics=read_metrics(metrics) if metrics.is_file() else [],
         config=flat(_read(folder / "config.yaml", yaml.safe_load)),
-        measured=measure_logs(logs, "inputs") if logs else {},
+        measured=summarise_logs(readable, left_out, "inputs") if readable else {},
+        left_out=left_out,
         video=videos[0] if videos else None,
     )
 

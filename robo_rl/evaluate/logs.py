@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from robo_rl.errors import UserError
+from robo_rl.errors import CorruptFile, UserError
 from robo_rl.evaluate.outcomes import summarise
 from robo_rl.evaluate.quality import Ages, Tracking, cadence, row
 from robo_rl.log.reader import LogStream
@@ -47,15 +47,39 @@ def measure_log(path: Path) -> dict[str, Any]:
 
 
 def measure_logs(paths: Sequence[Path], key: str = "log", seed: int = 0) -> dict[str, Any]:
-    """The result of several logs of one task: `summarise`'s keys, and what the logs tell besides.
+    """The result of several logs of one task: `summarise`'s keys, and what the logs tell besides; `left_out` holds
+    those that cannot be read, and why.
 
     Raises:
         UserError: logs of several tasks.
+        CorruptFile: none can be read.
     """
-    logs = [measure_log(path) for path in paths]
+    logs, left_out = measure_each(paths)
+    if not logs and left_out:
+        raise CorruptFile(left_out[0]["why"])
+    return summarise_logs(logs, left_out, key, seed)
+
+
+def measure_each(paths: Sequence[Path]) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """The logs that can be read, and `log` and `why` of those that cannot."""
+    logs, left_out = [], []
+    for path in paths:
+        try:
+            logs.append(measure_log(path))
+        except CorruptFile as error:
+            left_out.append({"log": str(path), "why": str(error)})
+    return logs, left_out
+
+
+def summarise_logs(
+    logs: Sequence[dict[str, Any]], left_out: Sequence[dict[str, str]], key: str, seed: int = 0
+) -> dict[str, Any]:
+    """The result of measured logs, see `measure_logs`."""
     tasks = _distinct(logs, "task")
     if len(tasks) > 1:
-        raise UserError(f"{key}={paths[0]}: holds logs of several tasks ({', '.join(tasks)}); evaluate them one by one")
+        raise UserError(
+            f"{key}={logs[0]['log']}: holds logs of several tasks ({', '.join(tasks)}); evaluate them one by one"
+        )
     rows = [row for log in logs for row in log["rows"]]
     runs = sorted({str(log["meta"].get("run", log["meta"].get("source", "unknown"))) for log in logs})
     duration = sum(log["duration_s"] for log in logs)
@@ -65,6 +89,7 @@ def measure_logs(paths: Sequence[Path], key: str = "log", seed: int = 0) -> dict
         "use": ", ".join(_distinct(logs, "use", "")),
         "logs": [log["log"] for log in logs],
         "truncated": [log["log"] for log in logs if log["truncated"]],
+        "left_out": list(left_out),
         "broken_off": sum(log["broken_off"] for log in logs),
         **_means(rows),
         "tracking": _joined(logs, "tracking", {"rms": _rms, "max": max}),

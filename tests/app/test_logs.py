@@ -39,6 +39,41 @@ def test_recover_says_what_it_cannot_do(robo_rl, tmp_path):
     assert_mistake(robo_rl("recover", f"log={tmp_path}", f"out={tmp_path / 'r'}"), ["text.mcap", "not an MCAP file"])
 
 
+@pytest.fixture
+def some_unreadable(dataset, tmp_path) -> tuple[str, Path]:
+    """A list of a readable and of two unreadable logs, and the folder of these."""
+    folder = tmp_path / "unreadable"
+    folder.mkdir()
+    (folder / "empty.mcap").write_bytes(b"")
+    (folder / "text.mcap").write_text("no log")
+    return f"[{find_logs(dataset)[0]},{folder}]", folder
+
+
+@pytest.mark.parametrize(("command", "key"), [("recover", "log"), ("evaluate", "log"), ("report", "inputs")])
+def test_what_cannot_be_read_is_left_out(robo_rl, some_unreadable, tmp_path, command: str, key: str):
+    both, unreadable = some_unreadable
+    out = tmp_path / "out"
+    assert_mistake(robo_rl(command, f"{key}={unreadable}", f"out={out}"), ["empty.mcap"])
+    assert not out.exists()
+    code, _, error = robo_rl(command, f"{key}={both}", f"out={out}")
+    assert code == 0, error
+    found = result(out)
+    assert [Path(log["log"]).name for log in found["left_out"]] == ["empty.mcap", "text.mcap"]
+    assert all(f"left out: {log['why']}" in error for log in found["left_out"])
+    assert found.get("episodes", 1) == 1
+
+
+def test_a_log_without_a_complete_episode_is_no_evaluation(robo_rl, dataset, tmp_path):
+    cut = tmp_path / "cut.mcap"
+    whole = find_logs(dataset)[0].read_bytes()
+    cut.write_bytes(whole[: len(whole) // 2])
+    words = [f"log={cut}", "holds no complete episode"]
+    assert_mistake(robo_rl("evaluate", f"log={cut}", f"out={tmp_path / 'e'}"), words)
+    words = [f"against={cut}", "holds no complete episode"]
+    assert_mistake(robo_rl("evaluate", f"log={dataset}", f"against={cut}", f"out={tmp_path / 'e'}"), words)
+    assert not (tmp_path / "e").exists()
+
+
 def test_evaluate_compares_two_logs(robo_rl, dataset, tmp_path):
     arguments = [f"log={dataset}", f"against={dataset}", f"out={tmp_path / 'e'}"]
     code, text, error = robo_rl("evaluate", *arguments)
@@ -136,8 +171,14 @@ def test_report_says_everything_in_one_file(report):
     assert html.count("<video") == 3  # the run's, and what the camera saw in both episodes
 
 
+def test_the_success_table_has_a_heading_for_every_cell(report):
+    rows = (report / "report.html").read_text().partition("<h2>Success</h2>")[2].split("<tr>")
+    assert rows[1].count("<th>") == rows[2].count("<td>") == 9
+
+
 def test_report_needs_something_to_report(robo_rl, tmp_path):
     assert_mistake(robo_rl("report"), ["inputs=", "needs"])
+    assert_mistake(robo_rl("report", "inputs=[]"), ["inputs=", "needs"])
     assert_mistake(robo_rl("report", f"inputs={tmp_path}", "align=noon"), ["align=noon", "end, motion, start"])
     assert_mistake(robo_rl("report", "inputs=nowhere"), ["inputs=nowhere", "no run folder"])
 

@@ -190,3 +190,14 @@ def test_energy_is_work_done_and_taken(tmp_path: Path) -> None:
     episode = recorded(Spec({}), OBS | more, stream, tmp_path)
     assert energy(episode, DT) == pytest.approx(12.0)
     assert measure_logs(find_logs(tmp_path))["energy_j"] == pytest.approx(12.0)
+
+
+@pytest.mark.parametrize("seeds", [0, 100])
+def test_numbers_that_hardly_spread_are_compared_in_silence(seeds: int, recwarn: pytest.WarningsRecorder) -> None:
+    one = [{"seed": seed, "success": True, "return": 1.0, "length": 30} for seed in range(4)]
+    two = [{"seed": seeds + seed, "success": True, "return": 2.0, "length": 30 + seed} for seed in range(4)]
+    two[0]["return"] = 2.0000000000000004
+    found = compare(one, two)
+    assert found is not None and found["numbers"]["return"]["mean"] == pytest.approx(1.0)
+    assert found["numbers"]["return"]["ci_high"] == pytest.approx(1.0)
+    assert not recwarn.list
