@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ class Side(NamedTuple):
 
 
 def render_beside(
-    both: Sequence[tuple[Episode, Episode]], sides: tuple[Side, Side], align: str, camera: Any, path: Path
+    both: Iterable[tuple[Episode, Episode]], sides: tuple[Side, Side], align: str, camera: Any, path: Path
 ) -> None:
     """Write pairs of episodes as an MP4, one pair after the other; an episode stands still where it lacks time."""
     try:

@@ -144,8 +144,13 @@ def check(config: DictConfig, use: str, uses: Sequence[str]) -> None:
         if config.resume:
             raise UserError("resume=true: goes with compare=; a deployment begins anew")
         return
+    others = [name for name in uses if name != use]
+    if not others:
+        raise UserError(
+            f"compare={config.compare}: run={config.run} holds one policy, {use}; nothing to compare it with"
+        )
     if config.compare not in uses:
-        raise UnknownName("compare", config.compare, [name for name in uses if name != use])
+        raise UnknownName("compare", config.compare, others)
     if config.compare == use:
         raise UserError(f"compare={config.compare}: is what use={use} is, too; give the other one")
     if config.shadow:

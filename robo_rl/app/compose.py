@@ -18,7 +18,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType, QuotedString, ValueType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 import configs
 from robo_rl.app.valid import check_values
@@ -59,6 +59,7 @@ def compose(command: str, arguments: Sequence[str], implied: Implied | None = No
     picked = {key: override for key, override in given.items() if key in groups}
     for key, override in picked.items():
         _check_choice(key, override)
+    default = None
     try:
         default = _compose(command, picked.values())
         robot = OmegaConf.select(default, "task.robot")
@@ -71,6 +72,8 @@ def compose(command: str, arguments: Sequence[str], implied: Implied | None = No
         config = _compose(command, given.values())
         OmegaConf.resolve(config)
         missing = sorted(OmegaConf.missing_keys(config) - set(groups))
+    except InterpolationKeyError as error:
+        raise UserError(_not_together(default, error)) from error
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_one_line(error)) from error
     if missing:
@@ -226,6 +229,14 @@ def _unknown_key(command: str, default: DictConfig, key: str) -> UserError:
     close = difflib.get_close_matches(key, valid, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
     return UserError(f"{key}: unknown key of {command}; {hint}valid keys: {', '.join(valid)}")
+
+
+def _not_together(config: DictConfig | None, error: Exception) -> str:
+    """What to say where the robot takes from the task what the task does not have."""
+    if config is None or "'task." not in str(error):
+        return _one_line(error)
+    task, robot, usual = (OmegaConf.select(config, key) for key in ("task.name", "robot.name", "task.robot"))
+    return f"robot={robot}: does not go with task={task}; give robot={usual}, or another task"
 
 
 def _one_line(error: Exception) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from omegaconf import DictConfig
 
 from robo_rl.app import runs, session
-from robo_rl.app.build import make_env
+from robo_rl.app.build import JOINT, description_path, make_env
 from robo_rl.app.compare import Comparison, PairSeeds, begin, blinded, check, told
 from robo_rl.app.pacing import Rate, driver_rows, granted, paced, report, undisturbed
 from robo_rl.app.shadow import ShadowRig
@@ -18,7 +18,9 @@ from robo_rl.app.teleop import Shared, shared
 from robo_rl.env import Env, RigEnv
 from robo_rl.errors import UserError
 from robo_rl.evaluate.outcomes import Outcomes
+from robo_rl.joined import joined_feature
 from robo_rl.policy import Planner, Policy
+from robo_rl.robot import load_descriptions
 from robo_rl.seeds import Role, Seeds, seed_of
 from robo_rl.spec import Feature
 from robo_rl.types import Reason, Step
@@ -46,6 +48,7 @@ def main(config: DictConfig) -> None:
     bundle = runs.load_policy(config, "deploy")
     use = config.use or bundle.uses[0]
     check(config, use, bundle.uses)
+    _require_robot(config, bundle)
     env = _make_env(config)
     try:
         bundle.require(env.obs_spec, env.act_spec, f"robot={config.robot.name} task={config.task.name}", env.dt)
@@ -72,6 +75,21 @@ def warm_up(policy: Policy, env: Env) -> None:
     """One inference before the clock runs: the first allocates and takes long."""
     policy.reset(np.ones(env.n, bool), np.zeros(env.n, np.int64))
     policy.act(env.obs_spec.zeros(env.n))
+
+
+def _require_robot(config: DictConfig, bundle: Bundle) -> None:
+    """Raise `SpecMismatch`, before a device is asked for, where the bundle moves other joints or has other limits."""
+    if "description" not in config.robot or config.robot.get("action", JOINT) != JOINT:
+        return
+    robots = load_descriptions(description_path(config.robot.description))
+    moves = joined_feature([robot.act_spec for robot in robots])
+    if _limits(moves) != _limits(bundle.act_spec):
+        bundle.require(bundle.obs_spec, moves, f"robot={config.robot.name}")
+
+
+def _limits(feature: Feature) -> dict[str, list[float]]:
+    low, high = (np.broadcast_to(bound, feature.shape).tolist() for bound in (feature.low, feature.high))
+    return {name: limits for name, *limits in zip(feature.names, low, high, strict=False)}
 
 
 def _make_env(config: DictConfig) -> Env:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,6 +47,7 @@ Finding = tuple[bool, str, Any]
 
 def main(config: DictConfig) -> None:
     """Print one line a check; with `out` given, write result.json."""
+    out = runs.made_folder(config.out)
     checks: dict[str, Callable[[], Finding]] = {
         "rendering": _rendering,
         "simulation": _simulation,
@@ -62,10 +62,10 @@ def main(config: DictConfig) -> None:
     rows = [(name, f"{'ok  ' if ok else 'gap '} {text}") for name, (ok, text, _) in findings.items()]
     rows += [("machine", describe_machine()), ("python", sys.version.split()[0])]
     session.show("doctor", [*rows, *versions.items()])
-    if config.out is not None:
+    if out is not None:
         result = {name: {"ok": ok, "text": text, "value": value} for name, (ok, text, value) in findings.items()}
         about = {"machine": describe_machine(), "python": sys.version.split()[0], "versions": versions}
-        runs.write_json(Path(str(config.out)).expanduser() / "result.json", result | about)
+        runs.write_json(out / "result.json", result | about)
 
 
 def _rendering() -> Finding:

@@ -19,8 +19,9 @@ PORTS = ("/dev/ttyACM*", "/dev/ttyUSB*")
 def main(config: DictConfig) -> None:
     """Show them; with `pictures`, one picture of every camera, so that one sees which is which; with `bus`, the servos
     that answer there."""
+    out, pictures = runs.made_folder(config.out), runs.made_folder(config.pictures, "pictures")
     if config.bus is not None:
-        _servos(config)
+        _servos(config, out)
         return
     ports, cameras = find_ports(), find_cameras()
     shown = [
@@ -28,16 +29,16 @@ def main(config: DictConfig) -> None:
     ]
     for path, name in cameras:
         text = f"camera: {name}" + ("" if _mine(path) else ": no permission, join the video group")
-        if config.pictures is not None:
-            text += f"; {_picture(path, Path(str(config.pictures)).expanduser())}"
+        if pictures is not None:
+            text += f"; {_picture(path, pictures)}"
         shown.append((path, text))
     session.show("find", shown or [("nothing", "no serial port and no camera on this machine")])
-    if config.out is not None:
+    if out is not None:
         found = {"ports": ports, "cameras": [{"path": path, "name": name} for path, name in cameras]}
-        runs.write_json(Path(str(config.out)).expanduser() / "result.json", found)
+        runs.write_json(out / "result.json", found)
 
 
-def _servos(config: DictConfig) -> None:
+def _servos(config: DictConfig, out: Path | None) -> None:
     """Ask every servo on a bus who it is. Nothing moves."""
     found = scan(str(config.bus), range(int(config.ids) + 1), float(config.patience))
     rows = [
@@ -45,9 +46,9 @@ def _servos(config: DictConfig) -> None:
     ]
     nobody = ("nobody", f"ids 0 to {config.ids}: no answer; check the arm's power, its cable, and ids=")
     session.show(f"find {config.bus}", rows or [nobody])
-    if config.out is not None:
+    if out is not None:
         result = {"bus": str(config.bus), "servos": [one._asdict() for one in found]}
-        runs.write_json(Path(str(config.out)).expanduser() / "result.json", result)
+        runs.write_json(out / "result.json", result)
 
 
 def find_ports() -> list[str]:
@@ -69,6 +70,4 @@ def _picture(path: str, folder: Path) -> str:
         return str(error)
     finally:
         camera.close()
-    folder.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(file), picture)
-    return str(file)
+    return str(file) if cv2.imwrite(str(file), picture) else f"{file}: cannot be written"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from omegaconf import DictConfig
 
@@ -18,6 +16,7 @@ EVERYONE = np.ones(1, bool)
 
 def main(config: DictConfig) -> None:
     """Ramp home, print joint positions; raise `UserError` on a fault or when home is not reached."""
+    out = runs.made_folder(config.out)
     rig = make_rig(config.task, config.robot, 1, realtime=True)
     try:
         ticks = go_home(rig, round(float(config.seconds) / rig.dt), config.robot.name)
@@ -28,9 +27,9 @@ def main(config: DictConfig) -> None:
     position = dict(zip(rig.obs_spec["joint_position"].names, obs["joint_position"][0].tolist(), strict=True))
     shown = [(name, f"{value:.3f} rad") for name, value in position.items()]
     session.show(f"home {config.robot.name}", [("seconds", round(ticks * rig.dt, 1)), *shown, *drivers])
-    if config.out is not None:
+    if out is not None:
         result = {"robot": config.robot.name, "seconds": ticks * rig.dt, "joint_position": position}
-        runs.write_json(Path(str(config.out)).expanduser() / "result.json", result)
+        runs.write_json(out / "result.json", result)
 
 
 def go_home(rig: Rig, limit: int, name: str) -> int:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from omegaconf import DictConfig
@@ -33,6 +33,8 @@ from robo_rl.types import NO_SEED, Action, Step
 
 if TYPE_CHECKING:
     from policies.bundle import Bundle
+
+ItemT = TypeVar("ItemT")
 
 
 class Listed(Seeds):
@@ -157,11 +159,13 @@ def _states(config: DictConfig, logs: list[Log], episodes: list[Episode]) -> Non
         camera = session.camera(config, env)
         out = runs.new_folder(config, "replay")
         video = out / "video.mp4"
-        if other is None:
-            render((state for episode in episodes for state in puppet.states(episode)), camera, logs[0].dt, video)
-        else:
-            sides = (Side(puppet, logs[0].dt), Side(second, other.dt))
-            render_beside(both, sides, config.align, camera, video)
+        with session.counting("states", len(both or episodes)) as done:
+            if other is None:
+                shown = (state for episode in _told(episodes, done) for state in puppet.states(episode))
+                render(shown, camera, logs[0].dt, video)
+            else:
+                sides = (Side(puppet, logs[0].dt), Side(second, other.dt))
+                render_beside(_told(both, done), sides, config.align, camera, video)
     finally:
         env.close()
     ticks = sum(len(episode) for episode in episodes)
@@ -169,6 +173,13 @@ def _states(config: DictConfig, logs: list[Log], episodes: list[Episode]) -> Non
     result = {"mode": "states", "ticks": ticks, "episodes": len(episodes), "video": str(video), **about}
     runs.write_json(out / "result.json", {**result, "logs": [str(log.path) for log in logs]})
     session.show("replay states", [("episodes", len(episodes)), ("ticks", ticks), ("video", video)])
+
+
+def _told(items: Sequence[ItemT], done: Callable[[int], None]) -> Iterator[ItemT]:
+    """The items, each told when it was dealt with."""
+    for item in items:
+        yield item
+        done(1)
 
 
 class _Audit:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from omegaconf import DictConfig
 
 from hardware.device import GuardedRobot
@@ -14,6 +12,7 @@ from robo_rl.errors import UserError
 
 def main(config: DictConfig) -> None:
     """Show latched faults and what the devices hold; clear both. Moves nothing."""
+    out = runs.made_folder(config.out)
     rig = make_rig(config.task, config.robot, 1, realtime=True)
     try:
         robots = [robot for robot in getattr(rig, "robots", ()) if isinstance(robot, GuardedRobot) and robot.latch]
@@ -24,8 +23,8 @@ def main(config: DictConfig) -> None:
         rig.close()
     rows = [(name, text) for name, texts in found.items() for text in texts or ["no fault was latched"]]
     session.show(f"reset {config.robot.name}", rows)
-    if config.out is not None:
-        runs.write_json(Path(str(config.out)).expanduser() / "result.json", {"cleared": found})
+    if out is not None:
+        runs.write_json(out / "result.json", {"cleared": found})
 
 
 def _name(robot: GuardedRobot) -> str:

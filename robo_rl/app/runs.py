@@ -109,6 +109,18 @@ def _leaves(node: Any, prefix: str = "") -> dict[str, Any]:
     }
 
 
+def made_folder(value: Any, key: str = "out") -> Path | None:
+    """The folder that a key names, created; None where it names none."""
+    if value is None:
+        return None
+    folder = Path(str(value)).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{key}={folder}: cannot be written: {error.strerror}") from error
+    return folder
+
+
 def write_spec(folder: Path, env: Env) -> None:
     """spec.json: what the run's environment observes and is commanded with."""
     write_json(folder / "spec.json", {"obs": env.obs_spec.to_json(), "action": env.act_spec.to_json()})

@@ -27,7 +27,7 @@ from hydra.errors import HydraException
 from robo_rl.app import runs, session
 from robo_rl.app.compose import compose, quote
 from robo_rl.app.steps import step
-from robo_rl.app.train import implied
+from robo_rl.app.train import implied, require_given
 from robo_rl.errors import UserError
 
 FIRST_SEED, SEEDS = 900, 100  # of training runs, kept for searching
@@ -82,9 +82,9 @@ def parse(arguments: Sequence[str]) -> Search:
     if search.trials is None:
         _combinations(space)
     first = {key: _ends(found)[0] for key, found in space.items()}
-    for key, found in space.items():
-        for value in _ends(found):
-            compose("train", _arguments(search, first | {key: value}, 0), implied)
+    ends = [first | {key: value} for key, found in space.items() for value in _ends(found)]
+    for config in [compose("train", _arguments(search, values, 0), implied) for values in ends]:
+        require_given(config)
     return search
 
 
@@ -190,7 +190,7 @@ def _optuna() -> Any:
         import optuna
     except ImportError as error:
         raise UserError("train -m: needs Optuna: pip install 'robo-rl[search]'") from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # a trial that fails says why itself
     return optuna
 
 

@@ -120,15 +120,22 @@ def wake_up(deadline: Deadline) -> dict[str, float]:
 @contextmanager
 def progress(name: str, episodes: int | None) -> Iterator[Observer]:
     """An observer that shows finished episodes on standard error."""
-    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TextColumn("episodes"), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
-        task = bar.add_task(name, total=episodes)
+    with counting(name, episodes) as done:
 
         def observe(step: Step, action: Action) -> None:
             if (ended := int(step.last.sum())) > 0:
-                bar.advance(task, ended)
+                done(ended)
 
         yield observe
+
+
+@contextmanager
+def counting(name: str, episodes: int | None) -> Iterator[Callable[[int], None]]:
+    """Shows on standard error how many episodes are done; it is told how many more."""
+    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TextColumn("episodes"), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=episodes)
+        yield lambda more: bar.advance(task, more)
 
 
 def show(title: str, rows: Sequence[tuple[str, Any]]) -> None:

@@ -173,7 +173,12 @@ def _video_path(name: str) -> Path:
         raise UserError(f"out={name}: expected a file that ends in .mp4")
     if path.exists():
         raise UserError(f"out={name}: exists; choose another file or remove it")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        path.unlink()
+    except OSError as error:
+        raise UserError(f"out={name}: cannot be written: {error.strerror}") from error
     return path
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from policies.bundle import load_bundle
 from robo_rl.app.compare import FILE, Comparison, PairSeeds
 from robo_rl.errors import UserError
 from robo_rl.log.reader import find_logs, read_log
 from robo_rl.types import Action, Kind, Reason, Step, Success
-from tests.app.support import assert_mistake
+from tests.app.support import assert_mistake, make_bundle
 
 SHORT = ("task.task.config.limit=0.2",)  # [s]
 ONE = np.ones(1, bool)
@@ -135,3 +136,12 @@ def test_another_comparisons_folder_is_refused(robo_rl, run_folder, tmp_path) ->
     Comparison(("base", "residual"), 7, 3, 0.05, tmp_path / FILE).save()
     result = robo_rl("deploy", f"run={run_folder}", "compare=base", "resume=true", f"out={tmp_path}")
     assert_mistake(result, ["has seed=7, not 0"])
+
+
+def test_one_policy_alone_is_compared_with_nothing(robo_rl, tmp_path: Path) -> None:
+    folder = make_bundle(tmp_path)
+    bundle = load_bundle(folder)
+    bundle.actor = None
+    bundle.save(folder / "policy")
+    words = ["compare=foo", f"run={folder} holds one policy, base"]
+    assert_mistake(robo_rl("deploy", f"run={folder}", "compare=foo"), words)

@@ -67,6 +67,14 @@ def test_another_order_of_joints_and_another_rate_are_refused(robo_rl, robot: st
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(("robot", "part"), [("go2", "action.names"), ("koch", "action.low")])
+def test_another_robot_is_named_before_anything_of_it_is_asked_for(robo_rl, run_folder, tmp_path, robot, part) -> None:
+    arguments = (f"run={run_folder}", f"robot={robot}", "robot.bus=lo", f"out={tmp_path / 'out'}")
+    words = [f"does not fit robot={robot} (right)", part, "it was trained with task=so101/insert_peg robot=so101_sim"]
+    assert_mistake(robo_rl("deploy", *arguments), words)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_policy_that_begins_far_from_home_is_stopped_before_it_moves_the_arm(robo_rl, tmp_path: Path) -> None:
     obs_spec, act_spec, dt = specs("so101")
     target = np.array([0.0, -0.75, 0.45, 1.55, 0.0, 0.5])

@@ -104,6 +104,7 @@ def test_replay_shows_states(robo_rl, tmp_path):
     code, _, error = robo_rl("replay", f"log={log}", "mode=states", "task.camera.width=160", "task.camera.height=120",
                              f"out={tmp_path / 'r'}")  # fmt: skip
     assert code == 0, error
+    assert "1/1 episodes" in error
     found, video = result(tmp_path / "r"), cv2.VideoCapture(str(tmp_path / "r" / "video.mp4"))
     frames = [video.read()[1] for _ in range(int(video.get(cv2.CAP_PROP_FRAME_COUNT)))]
     video.release()
