@@ -47,7 +47,7 @@ def _dispatch(arguments: list[str]) -> int:
         hint = f"did you mean {close[0]}? " if close else ""
         raise UserError(f"{command}: unknown command; {hint}commands: {', '.join(helps.commands())}")
     if any(argument in HELP for argument in rest):
-        print(helps.describe(command))
+        print(helps.describe(command, [argument for argument in rest if argument not in HELP]))
         return 0
     if set(rest) & set(MULTIRUN):
         return _search(command, [argument for argument in rest if argument not in MULTIRUN])

@@ -10,8 +10,10 @@ import sys
 import time
 
 import pytest
+from omegaconf import OmegaConf
 
-from robo_rl.app.help import commands, entries
+from robo_rl.app.compose import compose
+from robo_rl.app.help import chosen_entries, commands, entries, group_choices
 from robo_rl.spec import Feature
 from tests.app.support import assert_mistake, make_bundle
 
@@ -86,6 +88,30 @@ def test_help_lists_commands_and_keys(robo_rl):
     assert code == 0
     assert all(f"  {key}=" in text for key in ("task", "robot", "source", "episodes", "seed", "noise", "out", "env_id"))
     assert all(task in text.split("choices: ")[1] for task in ("gym", "go2/joystick", "so101/insert_peg"))
+
+
+def test_help_with_a_choice_lists_its_keys(robo_rl):
+    code, text, _ = robo_rl("train", "learner=residual", "preset=robot", "--help")
+    assert code == 0
+    learner, preset = text.partition("learner=residual: ")[2].split("preset=robot: ")
+    lines = {line.split()[0]: line for line in learner.splitlines()[1:] if line}
+    assert lines["learner.scale=0.08"].endswith("of each action") and "learner.online.gate.auc=0.75" in lines
+    assert lines["learner.online.batch=128"].split() == ["learner.online.batch=128"]
+    assert lines["learner.online.noise_end=0.5"].endswith(
+        "that at the beginning"
+    )  # the learner's value, over the common
+    assert "learner.online.steps=30000" in preset and not any("_target_" in line or "needs" in line for line in lines)
+    assert_mistake(robo_rl("train", "learner=magic", "--help"), ["learner=magic", "bc, expo"])
+
+
+@pytest.mark.parametrize("group", ["learner", "policy", "preset", "task"])
+def test_help_knows_the_keys_that_are_composed(group):
+    for choice in group_choices(group):
+        config = compose("train", [f"{group}={choice}"])
+        for shown, _ in chosen_entries(group, choice):
+            key = shown.partition("=")[0]
+            parent = OmegaConf.select(config, key.rpartition(".")[0])
+            assert key.rpartition(".")[2] in parent
 
 
 @pytest.mark.parametrize("command", commands())
