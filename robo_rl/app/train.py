@@ -139,8 +139,9 @@ def _finished(config: DictConfig) -> dict[str, Any] | None:
 
 
 def _checkpoint_step(out: Path) -> int:
-    """Environment steps at the last checkpoint; 0 where there is none."""
+    """The step of the metrics at the last checkpoint; 0 where there is none."""
     try:
-        return int(json.loads((out / "checkpoint" / "progress.json").read_text())["env_steps"])
+        progress = json.loads((out / "checkpoint" / "progress.json").read_text())
+        return int(progress["update" if "update" in progress else "env_steps"])
     except (OSError, ValueError, KeyError):
         return 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from robo_rl.app.context import (
     stopwatch,
 )
 from robo_rl.app.runs import write_json, write_spec
+from robo_rl.app.train_online import read_checkpoint, write_checkpoint
 from robo_rl.data.dataset import Dataset, load_dataset
 from robo_rl.data.episode import Episode
 from robo_rl.errors import UnknownName, UserError
@@ -56,30 +58,85 @@ def train(
     learner = BehaviourCloning(bundle.network, config, context.seed, context.device)
     eyes = bundle.network.eyes
     frames = ChunkDataset(chosen, bundle.obs_spec, policy["horizon"], () if eyes is None else eyes.keys)
-    rng = np.random.default_rng(context.seed)
-    best: Outcomes | None = None
-    weights = copy.deepcopy(learner.state())
-    for update in range(1, config.updates + 1):
-        if context.interrupted():
-            raise KeyboardInterrupt
-        metrics = learner.update(frames.sample(config.batch, rng))
-        if update % 100 == 0:
-            context.sink.write(update, {key: float(value) for key, value in metrics.items()})
-        if update % max(1, config.updates // checkpoints) == 0:
-            outcomes = evaluate(env, bundle.policy_for("base"), seed_of(Role.SELECT, context.seed), episodes)
-            context.sink.write(update, {"success": _rate(outcomes)})
-            if best is None or _rate(outcomes) > _rate(best):
-                best, weights = outcomes, copy.deepcopy(learner.state())
-    assert best is not None
-    learner.load(weights)
+    course = Course(np.random.default_rng(context.seed), Outcomes(env.n), learner.state())
+    if context.resume:
+        course.load(learner, context.out / "checkpoint")
+    before = course.seconds
+
+    def judge(update: int) -> None:
+        outcomes = evaluate(env, bundle.policy_for("base"), seed_of(Role.SELECT, context.seed), episodes)
+        context.sink.write(update, {"success": _rate(outcomes)})
+        if not course.best.rows or _rate(outcomes) > _rate(course.best):
+            course.best, course.weights = outcomes, learner.state()
+        course.update, course.seconds = update, before + elapsed()
+        course.save(learner, context.out / "checkpoint")
+
+    _learn(context, learner, frames, course, max(1, config.updates // checkpoints), judge)
+    learner.load(course.weights)
     env.close()
     sizes = {"demonstrations": len(chosen), "frames": len(frames)}
-    result = best.summary(context.task, str(context.out), context.seed, **sizes)
-    result["wall_clock_s"] = elapsed()
+    result = course.best.summary(context.task, str(context.out), context.seed, **sizes)
+    result["wall_clock_s"] = before + elapsed()
     bundle.meta |= {"selection_success": result["success_rate"], "env_steps_trained": 0}
     bundle.save(context.out / "policy")
     write_json(context.out / "result.json", result)
     return result
+
+
+def _learn(
+    context: Context, learner: BehaviourCloning, frames: ChunkDataset, course: Course, every: int,
+    judge: Callable[[int], None],
+) -> None:  # fmt: skip
+    """The updates that are left, judged every so many."""
+    for update in range(course.update + 1, learner.config.updates + 1):
+        if context.interrupted():
+            raise KeyboardInterrupt
+        metrics = learner.update(frames.sample(learner.config.batch, course.rng))
+        if update % 100 == 0:
+            context.sink.write(update, {key: float(value) for key, value in metrics.items()})
+        if update % every == 0:
+            judge(update)
+
+
+@dataclass
+class Course:
+    """How far a clone has come; a checkpoint holds this and the learner."""
+
+    rng: np.random.Generator  # draws batches
+    best: Outcomes  # evaluation
+    weights: dict[str, Any]  # at that evaluation
+    update: int = 0
+    seconds: float = 0.0
+
+    def save(self, learner: BehaviourCloning, folder: Path) -> None:
+        adam = learner.optimiser.state_dict()
+        tensors = {f"network.{key}": value for key, value in learner.state().items()}
+        tensors |= {f"best.{key}": value for key, value in self.weights.items()}
+        tensors |= {f"adam.{i}.{key}": value for i, part in adam["state"].items() for key, value in part.items()}
+        tensors["generator"] = learner.generator.get_state()
+        write_checkpoint(folder, tensors, {
+            "update": self.update, "seconds": self.seconds, "rows": self.best.rows, "took": self.best.wall_clock_s,
+            "rng": self.rng.bit_generator.state, "groups": adam["param_groups"],
+            "schedule": learner.schedule.state_dict(),
+        })  # fmt: skip
+
+    def load(self, learner: BehaviourCloning, folder: Path) -> None:
+        """Continue from a checkpoint; a fresh start where none was written yet. Raises `CorruptFile`."""
+        with read_checkpoint(folder) as found:
+            if found is None:
+                return
+            part, told = found
+            adam: dict[int, dict[str, torch.Tensor]] = {}
+            for key, value in part("adam.").items():
+                index, _, name = key.partition(".")
+                adam.setdefault(int(index), {})[name] = value
+            learner.load(part("network."))
+            learner.optimiser.load_state_dict({"state": adam, "param_groups": told["groups"]})
+            learner.schedule.load_state_dict(told["schedule"])
+            learner.generator.set_state(part("generator")[""])
+            self.weights, self.rng.bit_generator.state = part("best."), told["rng"]
+            self.best.rows, self.best.wall_clock_s = told["rows"], told["took"]
+            self.update, self.seconds = told["update"], told["seconds"]
 
 
 def new_bundle(context: Context, dataset: Dataset, episodes: list[Episode], policy: Mapping[str, Any]) -> Bundle:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -218,31 +218,43 @@ def save_checkpoint(training: OnlineTraining, folder: Path) -> None:
     tensors |= {f"best.{key}": value for key, value in training.best.items()}
     for name, replay in (("replay", training.replay), ("held_out", training.held_out)):
         tensors |= {f"{name}.{key}": torch.from_numpy(value) for key, value in replay.state().items()}
-    progress = json.dumps(dataclasses.asdict(training.progress)).encode()
-    flat = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
-    write_folder(folder, {"tensors.safetensors": save(flat), "progress.json": progress})
+    write_checkpoint(folder, tensors, dataclasses.asdict(training.progress))
 
 
 def load_checkpoint(training: OnlineTraining, folder: Path) -> None:
     """Continue from a checkpoint; a fresh start where none was written yet. Raises `CorruptFile`."""
+    with read_checkpoint(folder) as found:
+        if found is None:
+            return
+        part, progress = found
+        training.learner.load(part("learner."))
+        training.best = part("best.")
+        for name, replay in (("replay.", training.replay), ("held_out.", training.held_out)):
+            replay.load({key: value.numpy() for key, value in part(name).items()})
+        training.progress = Progress(**progress)
+
+
+@contextmanager
+def read_checkpoint(folder: Path) -> Iterator[tuple[Callable[[str], dict[str, Any]], dict[str, Any]] | None]:
+    """What gives the tensors of a prefix, and the progress; None where no checkpoint is yet. What goes wrong while
+    they are put to use is the file's fault, too: a `CorruptFile`."""
     place = next((p for p in (folder, folder.with_name(folder.name + ".old")) if (p / "progress.json").exists()), None)
     if place is None:
+        yield None
         return
     try:
-        _load(training, place)
+        tensors = load_file(place / "tensors.safetensors")
+
+        def part(name: str) -> dict[str, Any]:
+            return {key.removeprefix(name): value for key, value in tensors.items() if key.startswith(name)}
+
+        yield part, json.loads((place / "progress.json").read_text())
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
         why = (str(error).splitlines() or [""])[0]
         raise CorruptFile(f"resume=true: {place} cannot be read ({type(error).__name__}: {why})") from error
 
 
-def _load(training: OnlineTraining, place: Path) -> None:
-    tensors = load_file(place / "tensors.safetensors")
-
-    def part(name: str) -> dict[str, Any]:
-        return {key.removeprefix(name): value for key, value in tensors.items() if key.startswith(name)}
-
-    training.learner.load(part("learner."))
-    training.best = part("best.")
-    for name, replay in (("replay.", training.replay), ("held_out.", training.held_out)):
-        replay.load({key: value.numpy() for key, value in part(name).items()})
-    training.progress = Progress(**json.loads((place / "progress.json").read_text()))
+def write_checkpoint(folder: Path, tensors: Mapping[str, torch.Tensor], progress: Mapping[str, Any]) -> None:
+    """Replace a checkpoint atomically."""
+    flat = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
+    write_folder(folder, {"tensors.safetensors": save(flat), "progress.json": json.dumps(progress).encode()})

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 
 from policies.bundle import load_bundle
+from robo_rl.app import runs
 from robo_rl.app.build import make_env
 from robo_rl.app.compose import compose
 from robo_rl.app.main import main
+from robo_rl.app.train import implied
+from robo_rl.evaluate.outcomes import Outcomes, evaluate
 from robo_rl.loop import run
 from robo_rl.seeds import Role, Seeds, seed_of
 from robo_rl.types import Action, Step
@@ -76,14 +79,38 @@ def test_a_finished_clone_is_not_trained_again(trained: Path, capsys: pytest.Cap
     assert held == {path: path.stat().st_mtime_ns for path in (trained / "base").rglob("*")}
 
 
+def test_an_interrupted_clone_goes_on_bit_for_bit(trained: Path, tmp_path: Path, monkeypatch) -> None:
+    arguments = ["train", "learner=bc", f"dataset={trained / 'data'}", *TINY_BC, "learner.checkpoints=2"]
+    arguments.remove("learner.checkpoints=1")
+    assert main([*arguments, f"out={tmp_path / 'whole'}"]) == 0
+    begun, evaluations = tmp_path / "begun", []
+
+    def second_is_too_much(*given: object) -> Outcomes:
+        evaluations.append(given)
+        if len(evaluations) == 2:
+            raise KeyboardInterrupt
+        return evaluate(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("robo_rl.app.train_bc.evaluate", second_is_too_much)
+    assert main([*arguments, f"out={begun}"]) == 130
+    assert not (begun / "result.json").exists()
+    assert main([*arguments, f"out={begun}", "resume=true"]) == 0
+    assert len(evaluations) == 3  # the first one is not done again
+    one, two = (load_bundle(tmp_path / name).network.state_dict() for name in ("whole", "begun"))
+    assert all((one[key] == two[key]).all() for key in one)
+    results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("whole", "begun")]
+    assert results[0]["rows"] == results[1]["rows"]
+    lines = [[json.loads(line)["step"] for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+             for name in ("whole", "begun")]  # fmt: skip
+    assert lines[0] == lines[1]
+
+
 def test_what_keeps_no_checkpoint_cannot_go_on(robo_rl, trained: Path, tmp_path: Path) -> None:
-    begun = tmp_path / "base"
-    shutil.copytree(trained / "base", begun)
-    (begun / "result.json").unlink()
-    metrics = (begun / "metrics.jsonl").read_bytes()
-    arguments = ["learner=bc", f"dataset={trained / 'data'}", f"out={begun}", *TINY_BC]
+    arguments = ["learner=value", f"base={trained / 'base'}", f"dataset={trained / 'data'}", f"out={tmp_path}"]
+    runs.new_folder(compose("train", arguments, implied), "train")
+    (tmp_path / "metrics.jsonl").write_text('{"step": 200}\n')
     assert_mistake(robo_rl("train", *arguments, "resume=true"), ["resume=true", "keeps no checkpoint", "another out="])
-    assert (begun / "metrics.jsonl").read_bytes() == metrics and (begun / "policy").is_dir()
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 200}\n'
 
 
 def test_a_run_goes_on_as_it_was_begun(robo_rl, trained: Path, tmp_path: Path) -> None:
