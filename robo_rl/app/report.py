@@ -35,6 +35,7 @@ def main(config: DictConfig) -> None:
     sources = gather(runs.values(config.inputs))
     left_out = [log for source in sources for log in source.left_out]
     session.note_left_out(left_out)
+    sources = [source for source in sources if source.readable or not source.left_out]
     with runs.fresh_folder(config, "report") as out:
         _write(config, sources, left_out, out)
 
@@ -44,7 +45,9 @@ def _write(config: DictConfig, sources: list[Source], left_out: list[dict[str, s
     charts["Replay"] = [plot for source in sources for plot in curves.error_plots(_errors(source))]
     pairs, alone = browsed(sources, config.episodes, config.align)
     shown = [*pairs, *alone]
-    html = page.page(str(config.title), {**_sections(sources, charts), "Episodes": page.browser(shown)})
+    lost = page.table(("log", "why"), [list(log.values()) for log in left_out])
+    sections = {**_sections(sources, charts), "Left out": lost, "Episodes": page.browser(shown)}
+    html = page.page(str(config.title), sections)
     runs.write_text(out / "report.html", html)
     every = [plot for part in charts.values() for plot in part]
     every += [plot for episode in shown for plot in episode.plots]
@@ -65,7 +68,6 @@ def _sections(sources: list[Source], charts: dict[str, list[Plot]]) -> dict[str,
         "Cadence": page.table(*_cadence(sources)),
         "Tracking": page.table(*_tracking(sources)),
         "Guard events": page.table(*_guard(sources)),
-        "Left out": page.table(("log", "why"), [list(log.values()) for source in sources for log in source.left_out]),
         "Configuration differences": page.table(*_configuration(sources)),
     }
 

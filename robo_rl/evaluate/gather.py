@@ -38,6 +38,11 @@ class Source:
         return list(self.measured.get("rows") or self.result.get("rows") or [])
 
     @property
+    def readable(self) -> bool:
+        """Whether it holds more than logs that cannot be read."""
+        return bool(self.logs or self.result or self.metrics)
+
+    @property
     def about(self) -> Mapping[str, Any]:
         """Result of the run, with what its logs tell where it says nothing."""
         return {**self.measured, **self.result}
@@ -57,7 +62,7 @@ def gather(inputs: Iterable[str]) -> list[Source]:
     names = _names(list(found))
     sources = [_load(names[folder], folder, logs) for folder, logs in found.items()]
     left_out = [one["why"] for source in sources for one in source.left_out]
-    if left_out and not any(source.logs or source.result or source.metrics for source in sources):
+    if left_out and not any(source.readable for source in sources):
         raise CorruptFile(left_out[0])
     return sources
 

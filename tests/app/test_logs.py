@@ -60,7 +60,9 @@ def test_what_cannot_be_read_is_left_out(robo_rl, some_unreadable, tmp_path, com
     found = result(out)
     assert [Path(log["log"]).name for log in found["left_out"]] == ["empty.mcap", "text.mcap"]
     assert all(f"left out: {log['why']}" in error for log in found["left_out"])
-    assert found.get("episodes", 1) == 1
+    assert found.get("episodes", 1) == 1 and len(found.get("inputs", [""])) == 1
+    if command == "report":
+        assert "<h2>Left out</h2>" in (out / "report.html").read_text()
 
 
 def test_a_log_without_a_complete_episode_is_no_evaluation(robo_rl, dataset, tmp_path):
