@@ -96,7 +96,6 @@ def test_help_with_a_choice_lists_its_keys(robo_rl):
     learner, preset = text.partition("learner=residual: ")[2].split("preset=robot: ")
     lines = {line.split()[0]: line for line in learner.splitlines()[1:] if line}
     assert lines["learner.scale=0.08"].endswith("of each action") and "learner.online.gate.auc=0.75" in lines
-    assert lines["learner.online.batch=128"].split() == ["learner.online.batch=128"]
     assert lines["learner.online.noise_end=0.5"].endswith(
         "that at the beginning"
     )  # the learner's value, over the common
