@@ -24,6 +24,7 @@ from hardware.guardian import Guardian
 from robo_rl.child import left_alone, shared
 from robo_rl.clock import Deadline
 from robo_rl.errors import UserError
+from robo_rl.ranges import SHARE_ABOVE_0
 
 HISTORY = 100_000  # wake-ups that are remembered
 FEW = 4_000  # of them, evenly spaced, that percentiles are taken of: all would take as long as a cycle
@@ -43,8 +44,7 @@ class DriverSettings:
     priority: int = 50  # of SCHED_FIFO, where it is granted; 0 asks for nothing
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.spread <= 1.0:
-            raise UserError(f"robot.rig.driver.spread={self.spread}: expected a number above 0, 1 at most")
+        SHARE_ABOVE_0.check("robot.rig.driver.spread", self.spread)
 
     def split(self, dt: float) -> int:
         """Cycles of the bus in a control period [s]."""

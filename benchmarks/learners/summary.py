@@ -56,6 +56,7 @@ def page(plan: Mapping[str, Any], rows: Sequence[Row], wanted: int) -> str:
         _table(_groups(rows, "residual", "others"), plan),
         *_across(plan, rows),
         "## Ablation of the residual",
+        f"Runs of {plan['parts']['ablation']['steps']} environment steps.",
         _table(_groups(rows, "ablation"), plan),
         "## Tuning",
         "Success on seeds of its own; the best of a method's choices is taken, the first where two are equal.",

@@ -44,7 +44,6 @@ def implied(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def main(config: DictConfig) -> None:
     """Write `out`/result.json with cadence, faults and success; raise `UserError` when a fault ended the run."""
-    runs.require_positive(config, "episodes")
     bundle = runs.load_policy(config, "deploy")
     use = config.use or bundle.uses[0]
     check(config, use, bundle.uses)

@@ -26,7 +26,6 @@ def main(config: DictConfig) -> None:
     """`rounds` rounds, each on what the one before it made; result.json has the success after each step."""
     if config.run is None:
         raise UserError("run=: distil needs the run folder or bundle of a policy; see robo-rl distil --help")
-    runs.require_positive(config, "episodes", "rounds", "report_episodes", "n")
     runs.require_policy("run", config.run)
     _check(config)
     out, policy = _folder(config), str(config.run)

@@ -22,7 +22,6 @@ def implied(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def main(config: DictConfig) -> None:
     """Write `out`/result.json and show it."""
-    runs.require_positive(config, "episodes", "n")
     if config.run is None and config.log is None:
         raise UserError("run=, log=: evaluate needs a policy to run, finished logs, or both to judge it by them")
     if config.run is not None and config.log is not None:

@@ -19,7 +19,6 @@ def main(config: DictConfig) -> None:
     """Write `out`/result.json: errors by joint and time, and every possible cause with what it explains."""
     if config.log is None:
         raise UserError("log=: gap needs a log, a run folder, a list or a glob")
-    runs.require_positive(config, "windows", "n")
     rig = sysid.simulated_rig(config, config.n)
     try:
         joints = rig.robots[0].description.names

@@ -70,7 +70,6 @@ class Logged:
 def evaluate(config: DictConfig) -> tuple[dict[str, Any], Path]:
     """The result, with the keys of every evaluation, and the folder for it."""
     elapsed = stopwatch()
-    runs.require_positive(config, "updates")
     bundle = runs.load_policy(config, "evaluate")
     judged = (runs.weights({"run": config.run}).get("weights_sha256", ""), config.use or bundle.uses[0])
     logged = gather(config.log, bundle)

@@ -30,7 +30,6 @@ def implied(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def main(config: DictConfig) -> None:
     """Record `episodes` episodes, failures too, into `out`/log; statistics and result.json beside them."""
-    runs.require_positive(config, "episodes", "n")
     source = runs.pick(config, "source", SOURCES)
     env = _make_env(config)
     try:

@@ -173,7 +173,6 @@ def _steer(bundle: Bundle, config: DictConfig) -> None:
     value = load_bundle(Path(str(config.steer)).expanduser(), device(config.get("device", "cpu")))
     if not isinstance(value.actor, ChunkActor):
         raise UserError(f"steer={config.steer}: holds no value of chunks; train one with learner=value")
-    require_positive(config, "candidates")
     bundle.require(value.obs_spec, value.act_spec, f"steer={config.steer}")
     bundle.steering = Steering(value.actor, config.candidates)
     bundle.policy_for("base")  # refuses here what cannot be steered
@@ -240,13 +239,6 @@ def remembered(meta: Mapping[str, Any], given: Mapping[str, Any], where: str) ->
             f"env_id={found['env_id']}: {where} asks to import this module; to allow it, give env_id= yourself"
         )
     return found
-
-
-def require_positive(config: DictConfig, *keys: str) -> None:
-    """Raise `UserError` unless the values are at least 1."""
-    for key in keys:
-        if config[key] < 1:
-            raise UserError(f"{key}={config[key]}: must be at least 1")
 
 
 def pick(config: DictConfig, key: str, valid: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:

@@ -47,7 +47,6 @@ def main(config: DictConfig) -> None:
     """Write `out`/fit.yaml and `out`/result.json: what was fitted, how surely, and the error before and after."""
     if config.log is None:
         raise UserError("log=: sysid needs a log, a run folder, a list or a glob")
-    runs.require_positive(config, "windows", "iterations", "n")
     require_sysid()
     rig = simulated_rig(config, config.n)
     try:

@@ -35,7 +35,6 @@ def implied(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def main(config: DictConfig) -> None:
     """Serve the page until Ctrl-C or for `seconds`, or write `out`."""
-    runs.require_positive(config, "episodes")
     if config.run is not None and config.log is not None:
         raise UserError("run=, log=: view shows one of the two")
     source = runs.pick(config, "source", SOURCES)

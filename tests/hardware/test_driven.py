@@ -95,7 +95,7 @@ def test_servos_that_answer_late_are_switched_on_without_silence(make: Callable[
     bench = make(DriverSettings(rate=25.0, watchdog=0.8, patience=0.8, stall=0.8), patience=0.4)
     bench.arm.connect()
     bench.bus.faults.late, bench.bus.faults.late_by = 1.0, 0.25
-    until(lambda: bench.arm.home(ONE).any() or bench.torque() == [1, 1] or bool(bench.arm.guard.faults[0]))
+    until(lambda: bool(bench.arm.home(ONE).any()) or bench.torque() == [1, 1] or bool(bench.arm.guard.faults[0]))
     bench.bus.faults.late = 0.0
     assert bench.home().torque() == [1, 1]
 
@@ -107,26 +107,24 @@ def shared() -> Iterator[Bench]:
     bench.close()
 
 
-def test_a_setpoint_is_split_into_the_steps_of_the_bus(shared: Bench) -> None:
-    bench = shared
+def way(bench: Bench, by: float) -> np.ndarray:
+    """What the servos are told (K, 2) [rad], from where they are to a target so far away [rad]."""
     before, begin = bench.arm.read()[0]["applied"], len(bench.bus.observed)
-    target = before + np.float32(0.08)
+    target = before + np.float32(by)
     assert np.array_equal(bench.arm.write(target, ONE), target)
     ticks = bench.arm._device.ticks
     until(lambda: np.array_equal(bench.goals()[-1], ticks.goal(target[0])))
-    steps = np.array([ticks.angle(goals) for goals in bench.goals()[begin - 1 :]])
+    return np.array([ticks.angle(goals) for goals in bench.goals()[begin - 1 :]])
+
+
+def test_a_setpoint_is_split_into_the_steps_of_the_bus(shared: Bench) -> None:
+    steps = way(shared, 0.08)
     assert len(steps) == 5 and np.abs(np.diff(steps, axis=0) - 0.02).max() <= TICK
 
 
 @pytest.mark.parametrize(("spread", "steps"), [(0.25, [0.02]), (0.5, [0.01, 0.01])])
 def test_the_way_to_a_target_takes_its_share_of_the_control_period(make: Callable[..., Bench], spread, steps) -> None:
-    bench = make(replace(CALM, spread=spread)).home()
-    before, begin = bench.arm.read()[0]["applied"], len(bench.bus.observed)
-    target = before + np.float32(0.02)
-    assert np.array_equal(bench.arm.write(target, ONE), target)
-    ticks = bench.arm._device.ticks
-    until(lambda: np.array_equal(bench.goals()[-1], ticks.goal(target[0])))
-    told = np.array([ticks.angle(goals) for goals in bench.goals()[begin - 1 :]])
+    told = way(make(replace(CALM, spread=spread)).home(), 0.02)
     assert np.allclose(np.diff(told, axis=0), np.array(steps)[:, None], atol=TICK)
 
 
