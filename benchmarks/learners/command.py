@@ -2,8 +2,8 @@
 
 Runs are done one after the other, on one core each; start the command twice to use two cores: no run is done by both.
 A run whose file lies in benchmarks/learners/runs/ is skipped, one that was interrupted goes on from its checkpoint, and
-no run is begun when `hours` processor hours are spent. benchmarks/learners.json and learners.md are written after every
-run.
+no run is begun when `hours` processor hours are spent. benchmarks/learners.json, learners.md and learners.png are
+written after every run.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from typing import Any
 
 from benchmarks.command import alone, number, require_used
 from benchmarks.learners import plan as plans
+from benchmarks.learners.curves import draw
 from benchmarks.learners.perform import perform, spent_s
 from benchmarks.learners.plan import Wanted
-from benchmarks.learners.summary import page
-from robo_rl.app.runs import write_json
+from benchmarks.learners.summary import groups_of, page
+from robo_rl.app.runs import write_json, write_text
 from robo_rl.errors import UnknownName
 
 HERE = Path(__file__).parent
 RUNS, JSON, PAGE = HERE / "runs", HERE.parent / "learners.json", HERE.parent / "learners.md"
+PICTURE = HERE.parent / "learners.png"
 TUNING = "tuning"
 
 
@@ -44,10 +46,15 @@ def main(keys: dict[str, str], root: Path) -> int:
         print(f"learners: {wanted.part} {wanted.run}", flush=True)
         row = perform(wanted.run, (root / "learners").absolute(), venv)
         write_json(RUNS / f"{wanted.run.key}.json", row)
-        summarise(plan)
-    summarise(plan)
+        _summarise_alone(plan, root)
+    _summarise_alone(plan, root)
     print(PAGE)
     return 0
+
+
+def _summarise_alone(plan: dict[str, Any], root: Path) -> None:
+    with alone(root / "learners" / "page.lock", wait=True):
+        summarise(plan)
 
 
 def found() -> dict[str, dict[str, Any]]:
@@ -81,7 +88,7 @@ def missing(plan: dict[str, Any], parts: list[str], locks: Path) -> Iterator[Wan
 
 
 def summarise(plan: dict[str, Any]) -> None:
-    """learners.json and learners.md from what is there."""
+    """learners.json, learners.md and learners.png from what is there."""
     rows, known = found(), [TUNING, *plan["parts"]]
     wanted = everything(plan, known, rows)
     labelled = [
@@ -90,6 +97,6 @@ def summarise(plan: dict[str, Any]) -> None:
         if one.run.key in rows
     ]
     write_json(JSON, labelled)
-    fresh = PAGE.with_name(PAGE.name + ".new")
-    fresh.write_text(page(plan, labelled, len(wanted)))
-    fresh.replace(PAGE)
+    if groups := groups_of(labelled, "residual", "others"):
+        draw(groups, plan["steps"], PICTURE)
+    write_text(PAGE, page(plan, labelled, len(wanted)))

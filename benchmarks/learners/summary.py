@@ -53,11 +53,13 @@ def page(plan: Mapping[str, Any], rows: Sequence[Row], wanted: int) -> str:
         "with the whole run, so these means are restricted. The machine did other work, too: processor seconds say "
         "what a run costs, seconds what it took.",
         "## Success and speed",
-        _table(_groups(rows, "residual", "others"), plan),
+        _table(groups_of(rows, "residual", "others"), plan),
+        "![Success while learning](learners.png)",
+        "While learning, on seeds for choosing, without exploration: median over seeds and the range.",
         *_across(plan, rows),
         "## Ablation of the residual",
         f"Runs of {plan['parts']['ablation']['steps']} environment steps.",
-        _table(_groups(rows, "ablation"), plan),
+        _table(groups_of(rows, "ablation"), plan),
         "## Tuning",
         "Success on seeds of its own; the best of a method's choices is taken, the first where two are equal.",
         _tuning(rows),
@@ -65,7 +67,7 @@ def page(plan: Mapping[str, Any], rows: Sequence[Row], wanted: int) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _groups(rows: Sequence[Row], *parts: str) -> dict[tuple[str, str], list[Row]]:
+def groups_of(rows: Sequence[Row], *parts: str) -> dict[tuple[str, str], list[Row]]:
     """Rows by task and method or variant."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:

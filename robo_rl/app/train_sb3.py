@@ -29,7 +29,7 @@ from robo_rl.app.runs import write_spec
 from robo_rl.app.train_online import seen_by, start_from, still_actor
 from robo_rl.data.replay import Batch, Replay
 from robo_rl.env import Env
-from robo_rl.errors import UnknownName
+from robo_rl.errors import UnknownName, UserError
 from robo_rl.learn.online import OnlineConfig, Progress
 from robo_rl.loop import run
 from robo_rl.policy import Policy
@@ -95,7 +95,12 @@ def _model(
         given |= {"buffer_size": capacity, "learning_starts": 0, "train_freq": 1, "gradient_steps": updates}
     else:
         given["n_steps"] = max(16, ROLLOUT // env.num_envs)
-    return ALGORITHMS[algo]("MlpPolicy", env, **{**given, **arguments})
+    try:
+        return ALGORITHMS[algo]("MlpPolicy", env, **{**given, **arguments})
+    except (TypeError, ValueError, AssertionError) as error:
+        if not arguments:
+            raise
+        raise UserError(f"learner.arguments={arguments}: {algo} does not take them: {error}".splitlines()[0]) from error
 
 
 def _prior(bundle: Bundle, still: Actor, noise: float, context: Context) -> Policy:

@@ -29,6 +29,7 @@ from robo_rl.types import Action, Kind, Step, Success
 KEY = "learner.online"  # of a run's numbers
 WINDOW = 100  # exploring episodes that `noisy_success` looks back over
 SEGMENT_SEEDS = 10**5  # seeds a segment may use
+REPORTED = 200  # updates between two lines of a run's numbers
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ class OnlineTraining:
             "success": success, "noisy_success": self._noisy(),
             "wall_clock_s": progress.wall_clock_s, "cpu_s": progress.cpu_s,
             "utd": progress.updates / max(1, progress.env_steps),
-            **{key: float(value) for key, value in self._metrics.items()},
+            **self._numbers(),
         }  # fmt: skip
 
     # -- learning ------------------------------------------------------------------------------------------------
@@ -197,15 +198,17 @@ class OnlineTraining:
             self.learner.pace(self._done, self.progress.updates)
             self._metrics |= self.learner.update(self._batch(self._demo_share()))
             self.progress.updates += 1
-            if self.progress.updates % 200 == 0:
+            if self.progress.updates % REPORTED == 0:
                 self._report()
 
     def _report(self) -> None:
         progress, elapsed = self.progress, time.monotonic() - self._started
-        values = {key: float(value) for key, value in self._metrics.items()}
-        values |= {"env_steps_per_s": progress.env_steps / elapsed, "updates_per_s": progress.updates / elapsed}
-        values["noisy_success"] = self._noisy()
-        self.sink.write(progress.env_steps, values)
+        pace = {"env_steps_per_s": progress.env_steps / elapsed, "updates_per_s": progress.updates / elapsed}
+        self.sink.write(progress.env_steps, self._numbers() | pace | {"noisy_success": self._noisy()})
+
+    def _numbers(self) -> dict[str, float]:
+        """The learner's latest."""
+        return {key: float(value) for key, value in self._metrics.items()}
 
     def _demo_share(self) -> float:
         config = self.config
@@ -245,11 +248,13 @@ class OnlineTraining:
     def _imitate(self) -> None:
         """The head on demonstrations, or on the base's episodes where there are none."""
         rule, source = self.learner.config, self.demos if self.demos.transitions else self.replay
-        for _ in range(self.config.imitation_updates):
+        for done in range(1, self.config.imitation_updates + 1):
             if self.interrupted():
                 raise KeyboardInterrupt
             batch = source.sample(self.config.batch, self._rng, rule.n_step, rule.gamma, rule.actions)
             self._metrics |= self.learner.imitate(batch)
+            if done % REPORTED == 0:
+                self.sink.write(self.progress.env_steps, {"imitation_updates": done} | self._numbers())
 
     def _open_gate(self) -> str:
         """Rounds of warming up the critic until it passes; says how that ended."""

@@ -89,6 +89,7 @@ TRAINED = [
     ("residual", "learner.config.n_step=0", "at least 1"),
     ("residual", "learner.scale=0", "above 0"),
     ("sb3", "learner.arguments={foo:1}", "foo: unknown; valid choices: action_noise"),
+    ("sb3", "learner.arguments={ent_coef:few}", "learner.arguments={'ent_coef': 'few'}: sac does not take them"),
 ]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from benchmarks.learners import command, plan
+from benchmarks.learners.curves import draw, middle
 from benchmarks.learners.summary import interquartile_mean, page, restricted_mean, stratified
 from robo_rl.app.compose import compose
 from robo_rl.errors import UnknownName
@@ -87,3 +89,17 @@ def test_the_page_shows_each_group_once() -> None:
     assert "| t | residual | 2 | 0.25 | 60.0 (60.0 to 60.0) |" in text
     assert "| 1 of 2 | 100k | 350 |" in text
     assert "2 of 9 runs" in text
+
+
+def test_curves_of_runs_are_read_at_the_same_steps(tmp_path) -> None:
+    """One run is evaluated at other steps than the other, and ends earlier."""
+    rows = [
+        {"curve": [{"env_steps": at, "success": at / 1000} for at in (100, 400, 900)]},
+        {"curve": [{"env_steps": at, "success": 0.5} for at in (200, 1000)]},
+    ]
+    at, median, low, high = middle(rows, 1000)
+    assert (at[0], at[-1]) == (200, 900)
+    np.testing.assert_allclose(median, (at / 1000 + 0.5) / 2)
+    np.testing.assert_allclose([low, high], np.sort([at / 1000, np.full_like(at, 0.5)], axis=0))
+    draw({("t", "residual"): rows, ("u", "rlpd"): rows[:1]}, 1000, tmp_path / "curves.png")
+    assert cv2.imread(str(tmp_path / "curves.png")).shape[1] > 700
