@@ -116,7 +116,10 @@ class Victim:
         """Switch on where the arm is: that goal is no command of the policy's."""
         if self._bus.observed:
             self.look()
-        self.arm.home(ONE)
+        while not self.arm.holding:
+            if self.arm.guard.faults.any():
+                raise UserError(f"hostile: the arm was not switched on: {self.arm.guard.reasons[0]}")
+            self.arm.home(ONE)
         self.arm.measure()
         while len(self._bus.observed) > 1:
             self._bus.observed.popleft()

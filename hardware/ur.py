@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -26,6 +28,7 @@ FASTEST = 500  # [Hz] of the controller's cycle
 STOPPING = 5.0  # [rad/s2] of servoStop
 TAKEN = "already in use"  # what the SDK says of the controller's inputs when another client writes them
 RESTART = 2.0  # [s] for the script to run again after a stop
+LOOK = 1e-3  # [s] between two looks at a call that takes long
 LOOKAHEADS, GAINS = (0.03, 0.2), (100, 2000)  # that servoJ takes
 
 
@@ -135,7 +138,8 @@ class UrArm(Device):
     def _activate(self, position: np.ndarray) -> Iterator[None]:
         with self._guarded():
             yield from self._restart()
-            if not self._control.setWatchdog(1 / self._watchdog):
+            control = self._control
+            if not (yield from aside(lambda: control.setWatchdog(1 / self._watchdog))):
                 self._fault("the controller did not arm its watchdog: it would not stop by itself")
                 return
             self._send(position.astype(np.float32))
@@ -143,7 +147,7 @@ class UrArm(Device):
     def _restart(self) -> Iterator[None]:
         """Let the script run again that a stop has ended."""
         if not self._control.isProgramRunning():
-            self._control.reuploadScript()
+            yield from aside(self._control.reuploadScript)
         end = time.monotonic() + RESTART
         while not self._control.isProgramRunning() and time.monotonic() < end:
             yield
@@ -159,10 +163,10 @@ class UrArm(Device):
 
     def _measure(self) -> tuple[np.ndarray, np.ndarray, float]:
         receive, gripper = self._connected, self._gripper
+        if (fresh := receive.getTimestamp()) != self._controllers_time:  # first: this process may have been kept waiting
+            self._controllers_time, self._stamp = fresh, time.monotonic()
         with self._guarded():
             self._watch()
-        if (fresh := receive.getTimestamp()) != self._controllers_time:
-            self._controllers_time, self._stamp = fresh, time.monotonic()
         position, velocity = receive.getActualQ(), receive.getActualQd()
         if gripper is not None:
             position, velocity = [*position, gripper.angle], [*velocity, 0.0]
@@ -254,6 +258,23 @@ class UrArm(Device):
         if self._receive is None:
             raise RuntimeError(f"robot {self.description.name} is not connected")
         return self._receive
+
+
+def aside(call: Callable[[], Any]) -> Generator[None, None, Any]:
+    """A call that the SDK may wait in, in a thread of its own: yields until it is over, returns or raises what it did.
+    Who gives up leaves it to itself."""
+    over: Future[Any] = Future()
+
+    def work() -> None:
+        try:
+            over.set_result(call())
+        except BaseException as error:
+            over.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    while not wait([over], LOOK).done:
+        yield
+    return over.result()
 
 
 def _sdk() -> tuple[Any, Any]:

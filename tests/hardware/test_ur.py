@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,10 +37,16 @@ SOON = 20.0  # [s] for what has to come, however busy the machine is
 class Bench:
     """An emulated controller and its driver, a process each; with `settings` None the driver is in this process."""
 
-    def __init__(self, settings: DriverSettings | None = CALM, rate: float = 125.0, **options: Any) -> None:
-        self.controller = EmulatedUr(UR5E, SecondOrderFactory(tuple(START)), rate=rate)
+    def __init__(
+        self,
+        settings: DriverSettings | None = CALM,
+        rate: float = 125.0,
+        arm: RobotDescription = UR5E,
+        **options: Any,
+    ) -> None:
+        self.controller = EmulatedUr(arm, SecondOrderFactory(tuple(START[: len(arm.joints)])), rate=rate)
         options = {"watchdog": 10.0, "max_age": 10.0} | options
-        device = UrArm(UR5E, **self.controller.wiring, **options)
+        device = UrArm(arm, **self.controller.wiring, **options)
         self.arm: GuardedRobot = device if settings is None else DrivenRobot(device, settings)
 
     def home(self) -> Bench:
@@ -135,6 +142,22 @@ def test_the_controllers_watchdog_fires_when_the_driver_hangs(make) -> None:
     until(lambda: "watchdog" in bench.controller.stopped)
     assert not bench.controller.led
     os.kill(bench.arm.pids["driver"], signal.SIGCONT)
+
+
+def test_the_driver_answers_while_the_controller_keeps_it_waiting(make) -> None:
+    """Arming the watchdog takes longer than the policy's process waits for an answer, and than news may be old."""
+    without_gripper = replace(UR5E, joints=UR5E.joints[:6])
+    bench = make(DriverSettings(rate=60.0, watchdog=10.0, patience=0.6), arm=without_gripper, max_age=0.6)
+    bench.arm.connect()
+    controller = bench.controller.pid
+    os.kill(controller, signal.SIGSTOP)
+    try:
+        end = time.monotonic() + 0.9
+        while time.monotonic() < end:
+            bench.arm.home(ONE)
+    finally:
+        os.kill(controller, signal.SIGCONT)
+    bench.home()
 
 
 def test_a_driver_that_is_killed_is_the_watchdogs_case_too(make) -> None:
