@@ -163,7 +163,7 @@ class UrArm(Device):
 
     def _measure(self) -> tuple[np.ndarray, np.ndarray, float]:
         receive, gripper = self._connected, self._gripper
-        if (fresh := receive.getTimestamp()) != self._controllers_time:  # first: this process may have been kept waiting
+        if (fresh := receive.getTimestamp()) != self._controllers_time:  # first: this process may have waited
             self._controllers_time, self._stamp = fresh, time.monotonic()
         with self._guarded():
             self._watch()
