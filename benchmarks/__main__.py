@@ -31,6 +31,7 @@ python -m benchmarks replays [episodes=10] [task=NAME]  logs of all tasks happen
 python -m benchmarks screenshot                         a report in a browser, write docs/report.jpg
 python -m benchmarks sysid [run=FOLDER]                 a simulation fitted to another, write benchmarks/sysid.json
 python -m benchmarks learners [hours=H] [parts=...]     learners beside each other, write benchmarks/learners.md
+python -m benchmarks returns [env_id=HalfCheetah-v5] [seeds=3]  SAC beside SB3's, write build/returns.json
 python -m benchmarks sequential [runs=2000] [pairs=100] error rates of compare=, write build/sequential.json
 python -m benchmarks ope [pool=tuning|report]           policies judged by others' logs, write benchmarks/ope.json"""
 ROOT = Path("build")
@@ -57,6 +58,7 @@ TOOLS = {  # commands with keys, by the module whose `main` they are
     "ope": "ope",
     "sequential": "sequential",
     "learners": "learners.command",
+    "returns": "returns",
 }
 
 
