@@ -66,7 +66,7 @@ def _row(run: Run, trained: dict[str, Any], before: dict[str, Any], after: dict[
         "paired_difference": paired_by_seed(before["rows"], after["rows"]).to_json(),
         "episode_length_mean": after["episode_length_mean"], "base_episode_length_mean": before["episode_length_mean"],
         "dithered": trained["dithered"], "noisy_success_rate": trained["noisy_success_rate"],
-        "tuning_success": trained["success_rate"],
+        "tuning_success": trained["raw_final_success"],
         "episodes": run.episodes, "promoted": trained["promoted"], "gate": trained["gate"],
         "steps_to_95": trained["steps_to_95"], "wall_clock_to_95_s": trained["wall_clock_to_95_s"],
         "cpu_to_95_s": trained["cpu_to_95_s"], "wall_clock_s": trained["wall_clock_s"], "cpu_s": trained["cpu_s"],

@@ -47,11 +47,11 @@ def load(path: Path = PLAN) -> dict[str, Any]:
 
 
 def tuning(plan: Mapping[str, Any]) -> Iterator[Wanted]:
-    """Every choice of every method that has some, on the tuning seeds."""
+    """Every choice of every method that has some, on the tuning seeds, and on tasks of its own where it names some."""
     spec = plan["tuning"]
     for method, about in plan["methods"].items():
         for choice in about.get("choices", ()):
-            for task in spec["tasks"]:
+            for task in about.get("tuned_on", spec["tasks"]):
                 for seed in spec["seeds"]:
                     keys = (*about["keys"], *choice)
                     yield Wanted("tuning", " ".join(choice), _run(plan, task, method, keys, seed, spec["steps"]))

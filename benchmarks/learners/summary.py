@@ -48,7 +48,8 @@ def page(plan: Mapping[str, Any], rows: Sequence[Row], wanted: int) -> str:
         f"One core a run. {sum(row['cpu_s'] for row in rows) / 3600:.1f} processor hours.",
         f"All methods start from the same base and demonstrations of a training seed and have {plan['steps']} "
         "environment steps, warm-up included. Success: median over seeds and the range, on the report's seeds "
-        f'({plan["episodes"]} episodes); "raw" is the last checkpoint, without choosing or promotion. To 95 %: the '
+        f"({plan['episodes']} episodes), of what a run promotes, which is the base where nothing better was learned "
+        '("base kept"); "raw" is the last checkpoint, without choosing or promotion. To 95 %: the '
         "first evaluation (100 episodes, seeds for choosing) that reached it; runs that did not are censored and count "
         "with the whole run, so these means are restricted. The machine did other work, too: processor seconds say "
         "what a run costs, seconds what it took.",
@@ -61,7 +62,8 @@ def page(plan: Mapping[str, Any], rows: Sequence[Row], wanted: int) -> str:
         f"Runs of {plan['parts']['ablation']['steps']} environment steps.",
         _table(groups_of(rows, "ablation"), plan),
         "## Tuning",
-        "Success on seeds of its own; the best of a method's choices is taken, the first where two are equal.",
+        "Success of the last checkpoint on seeds of its own; the best of a method's choices is taken, the first where "
+        "two are equal.",
         _tuning(rows),
     ]
     return "\n\n".join(parts) + "\n"
@@ -78,8 +80,8 @@ def groups_of(rows: Sequence[Row], *parts: str) -> dict[tuple[str, str], list[Ro
 
 def _table(groups: Mapping[tuple[str, str], Sequence[Row]], plan: Mapping[str, Any]) -> str:
     head = (
-        "| task | method | seeds | UTD | base | success | raw | with exploration | censored | steps to 95 % "
-        "| processor s | s |"
+        "| task | method | seeds | UTD | base | success | base kept | raw | with exploration | censored "
+        "| steps to 95 % | processor s | s |"
     )
     lines = [head, "|" + "---|" * (head.count("|") - 1)]
     for (task, name), rows in groups.items():
@@ -94,7 +96,8 @@ def _table(groups: Mapping[tuple[str, str], Sequence[Row]], plan: Mapping[str, A
         )
         cells = [
             task, name, str(len(rows)), f"{rows[0]['utd']:g}", _spread(rows, "base_success"),
-            _spread(rows, "success_rate"), _spread(rows, "raw_final_success"), _spread(rows, "noisy_success_rate"),
+            _spread(rows, "success_rate"), f"{sum(row['promoted'] == 'base' for row in rows)} of {len(rows)}",
+            _spread(rows, "raw_final_success"), _spread(rows, "noisy_success_rate"),
             f"{censored} of {len(rows)}", f"{steps / 1000:.0f}k", f"{processor:.0f}", f"{seconds:.0f}",
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
@@ -114,24 +117,24 @@ def _across(plan: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:
         for method in spec["methods"]:
             if "variants" in spec:
                 continue
-            scores = _scores(rows, spec, part, method)
-            if scores is None:
-                continue
-            low, high = stratified(scores, interquartile_mean)
-            texts.append(
-                f"- {method}, {scores.shape[1]} tasks, {scores.shape[0]} seeds each: interquartile mean "
-                f"{float(interquartile_mean(scores)):.1%} ({low:.1%} to {high:.1%}, stratified bootstrap)"
-            )
-    return ["\n".join(texts)] if texts else []
+            found = [_scores(rows, spec, part, method, key) for key in ("success_rate", "raw_final_success")]
+            means = [_interval(scores) for scores in found if scores is not None]
+            if means:
+                texts.append(
+                    f"- {method}, {len(spec['tasks'])} tasks, {len(spec['seeds'])} seeds each: interquartile mean "
+                    f"{means[0]}, raw {means[1]}"
+                )
+    return ["In brackets: 95 % intervals, stratified bootstrap.", "\n".join(texts)] if texts else []
 
 
-def _scores(rows: Sequence[Row], spec: Mapping[str, Any], part: str, method: str) -> np.ndarray | None:
-    """Success (seeds, tasks), or None where a run is missing."""
-    known = {
-        (row["task"], row["seed"]): row["success_rate"]
-        for row in rows
-        if (row["part"], row["method"]) == (part, method)
-    }
+def _interval(scores: np.ndarray) -> str:
+    low, high = stratified(scores, interquartile_mean)
+    return f"{float(interquartile_mean(scores)):.1%} ({low:.1%} to {high:.1%})"
+
+
+def _scores(rows: Sequence[Row], spec: Mapping[str, Any], part: str, method: str, key: str) -> np.ndarray | None:
+    """A kind of success (seeds, tasks), or None where a run is missing."""
+    known = {(row["task"], row["seed"]): row[key] for row in rows if (row["part"], row["method"]) == (part, method)}
     wanted = [[known.get((task, seed)) for task in spec["tasks"]] for seed in spec["seeds"]]
     return None if any(value is None for line in wanted for value in line) else np.array(wanted, float)
 

@@ -51,6 +51,8 @@ def test_every_key_of_the_plan_is_one_of_train() -> None:
 def test_the_choice_with_most_success_is_taken_and_a_method_without_all_its_runs_waits() -> None:
     plans = plan.load()
     runs = [one for one in plan.tuning(plans) if one.run.method == "expo"]
+    assert {one.run.task for one in runs} == set(plans["tuning"]["tasks"])
+    assert {one.run.task for one in plan.tuning(plans) if one.run.method == "rlpd"} == {"pick-place-v3"}
     rows = {one.run.key: {"tuning_success": success} for one, success in zip(runs, (0.5, 0.9, 0.9), strict=True)}
     chosen = plan.choose(plans, rows)
     assert chosen == {"expo": tuple(plans["methods"]["expo"]["choices"][1])}
@@ -81,14 +83,36 @@ def test_the_page_shows_each_group_once() -> None:
         "base_success": 0.6,
         "success_rate": 0.96, "raw_final_success": 0.95, "noisy_success_rate": 0.9, "steps_to_95": None,
         "cpu_to_95_s": None, "wall_clock_to_95_s": None, "env_steps": 150_000, "cpu_s": 600.0, "wall_clock_s": 700.0,
-        "machine": "m",
+        "machine": "m", "promoted": "residual",
     }  # fmt: skip
     text = page(
-        plans, [row, row | {"seed": 1, "steps_to_95": 50_000, "cpu_to_95_s": 100.0, "wall_clock_to_95_s": 1}], 9
+        plans,
+        [
+            row | {"promoted": "base"},
+            row | {"seed": 1, "steps_to_95": 50_000, "cpu_to_95_s": 100.0, "wall_clock_to_95_s": 1},
+        ],
+        9,
     )
     assert "| t | residual | 2 | 0.25 | 60.0 (60.0 to 60.0) |" in text
+    assert "| 96.0 (96.0 to 96.0) | 1 of 2 | 95.0 (95.0 to 95.0) |" in text
     assert "| 1 of 2 | 100k | 350 |" in text
     assert "2 of 9 runs" in text
+
+
+def test_means_over_tasks_wait_for_every_run() -> None:
+    plans = plan.load()
+    spec = plans["parts"]["residual"]
+    rows = [
+        {
+            "part": "residual", "variant": "", "task": task, "method": "residual", "seed": seed, "utd": 0.25,
+            "base_success": 0.5, "success_rate": 0.9, "raw_final_success": 0.8, "noisy_success_rate": 0.9,
+            "steps_to_95": None, "cpu_to_95_s": None, "wall_clock_to_95_s": None, "env_steps": 1, "cpu_s": 1.0,
+            "wall_clock_s": 1.0, "machine": "m", "promoted": "residual", "curve": [],
+        }
+        for task in spec["tasks"] for seed in spec["seeds"]
+    ]  # fmt: skip
+    said = "interquartile mean 90.0% (90.0% to 90.0%), raw 80.0% (80.0% to 80.0%)"
+    assert said in page(plans, rows, 20) and said not in page(plans, rows[1:], 20)
 
 
 def test_curves_of_runs_are_read_at_the_same_steps(tmp_path) -> None:
