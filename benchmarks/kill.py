@@ -32,7 +32,7 @@ WAIT = 120.0  # [s] for it
 SETTLE = 2.0  # [s] in which a recorder that is a process of its own ends the files of its killed command
 TRAIN = (
     "train", "learner=residual", "task.task.config.limit=2.0", "learner.rows=4", "learner.eval_rows=4", "threads=1",
-    "learner.hidden=[32,32]", "learner.heads=2", "learner.capacity=5000", "learner.online.steps=1600",
+    "learner.hidden=[32,32]", "learner.heads=2", "learner.capacity=5000", "learner.online.steps=5000",
     "learner.online.segment=300", "learner.online.warmup_episodes=4", "learner.online.held_out_episodes=4",
     "learner.online.warmup_updates=20", "learner.online.warmup_rounds=1", "learner.online.select_episodes=4",
     "learner.online.confirm_episodes=4",
