@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from rich.console import Console
@@ -26,6 +26,7 @@ from robo_rl.app.runs import write_json
 from robo_rl.errors import UserError
 
 WARMUP, EPISODES = 10_000, 20  # [steps] of random actions; episodes that judge
+SHOWN = 5  # episodes between two of SB3's tables
 LIMIT = 1_000  # [steps] of an episode of the Gymnasium environments of MuJoCo
 
 
@@ -50,13 +51,13 @@ def learn_sb3(env_id: str, steps: int, seed: int) -> dict[str, float]:
 
     torch.set_num_threads(1)
     begin = time.process_time()
-    model = SAC("MlpPolicy", gymnasium.make(env_id), learning_starts=WARMUP, seed=seed, device="cpu")
-    model.learn(steps)
+    model = SAC("MlpPolicy", gymnasium.make(env_id), learning_starts=WARMUP, seed=seed, device="cpu", verbose=1)
+    model.learn(steps, log_interval=SHOWN)
     cpu_s = time.process_time() - begin
     judged = Monitor(gymnasium.make(env_id))
     judged.reset(seed=10_000 + seed)
     mean, _ = evaluate_policy(model, judged, EPISODES)
-    return {"return": float(np.mean(mean)), "updates": float(model._n_updates), "cpu_s": cpu_s}
+    return {"return": float(cast(float, mean)), "updates": float(model._n_updates), "cpu_s": cpu_s}
 
 
 def _sb3(path: Path, env_id: str, steps: int, seed: int) -> dict[str, float]:
