@@ -15,7 +15,7 @@ from policies.actors import Actor, Critic, Features, ResidualHead
 from policies.compose import Chunked, HeldNoise, Residual
 from policies.networks import Inputs, Normalise, like_pairs
 from robo_rl.app.train_online import load_checkpoint, save_checkpoint
-from robo_rl.data.replay import Replay, replay_of
+from robo_rl.data.replay import Batch, Replay, replay_of
 from robo_rl.env import RigEnv
 from robo_rl.evaluate.outcomes import evaluate
 from robo_rl.learn.gate import GateConfig
@@ -186,3 +186,21 @@ def test_evaluations_repeat() -> None:
     training = make()
     first, second = (training.evaluate(training.greedy, seed_of(Role.SELECT), 40) for _ in range(2))
     assert first == second
+
+
+def test_imitation_shows_its_progress_and_is_interrupted_between_two_updates(monkeypatch: pytest.MonkeyPatch) -> None:
+    training, batches = make(dataclasses.replace(SMALL, imitation_updates=450)), []
+
+    def imitate(batch: Batch) -> Mapping[str, torch.Tensor]:
+        batches.append(len(batch.reward))
+        return {"head_loss": torch.tensor(0.5)}
+
+    monkeypatch.setattr(training.learner, "imitate", imitate)
+    training._imitate()
+    assert batches == [SMALL.batch] * 450
+    shown = [values for _, values in training.sink.records]  # type: ignore[attr-defined]
+    assert shown == [{"imitation_updates": done, "head_loss": 0.5} for done in (200, 400)]
+    training.interrupted = lambda: len(batches) >= 500
+    with pytest.raises(KeyboardInterrupt):
+        training._imitate()
+    assert len(batches) == 500
