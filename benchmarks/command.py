@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from robo_rl.errors import UserError
+from robo_rl.folders import whole
 
 HERE = (sys.executable, "-m", "robo_rl.app.main")
 
@@ -47,8 +48,7 @@ def step(
     """
     result = folder / "result.json"
     if not result.exists():
-        checkpoints = (folder / name / "progress.json" for name in ("checkpoint", "checkpoint.old"))
-        resume = ("resume=true",) if any(path.exists() for path in checkpoints) else ()
+        resume = ("resume=true",) if whole(folder / "checkpoint", "progress.json") else ()
         if not resume:
             shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)

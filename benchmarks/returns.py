@@ -27,6 +27,7 @@ from robo_rl.errors import UserError
 
 WARMUP, EPISODES = 10_000, 20  # [steps] of random actions; episodes that judge
 SHOWN = 5  # episodes between two of SB3's tables
+SAME = 0.05  # share by which numbers of updates may differ
 LIMIT = 1_000  # [steps] of an episode of the Gymnasium environments of MuJoCo
 
 
@@ -89,10 +90,19 @@ def main(keys: dict[str, str], root: Path) -> int:
         print(f"returns: seed {seed}", flush=True)
         found["Stable-Baselines3"].append(_sb3(folder / f"sb3-{seed}.json", env_id, steps, seed))
         found["robo_rl"].append(learn(folder / f"robo_rl-{seed}", env_id, steps, seed))
+        _require_alike(env_id, *(runs[-1]["updates"] for runs in found.values()))
     write_json(root / "returns.json", {"env_id": env_id, "steps": steps, "machine": measured_on(), "runs": found})
     _show(f"SAC on {env_id}, {steps} steps, {seeds} seeds", found)
     low, _ = interval([run["return"] for run in found["Stable-Baselines3"]])
     return int(np.mean([run["return"] for run in found["robo_rl"]]) < low)
+
+
+def _require_alike(env_id: str, updates: float, of_sb3: float) -> None:
+    """Raise `UserError` where the two learned differently often: this warm-up counts episodes."""
+    if abs(updates - of_sb3) > SAME * of_sb3:
+        raise UserError(
+            f"env_id={env_id}: {updates:.0f} updates, {of_sb3:.0f} of SB3's; both alike need episodes of {LIMIT} steps"
+        )
 
 
 def _show(title: str, found: dict[str, list[dict[str, float]]]) -> None:

@@ -15,6 +15,7 @@ from hardware.guard import Guard
 from hardware.guardian import Takeover
 from hardware.latch import FaultLatch
 from hardware.ramp import Ramp
+from robo_rl.errors import UserError
 from robo_rl.kinematics import Kinematics
 from robo_rl.robot import Robot, RobotDescription, Stamp
 from robo_rl.spec import Spec
@@ -95,6 +96,8 @@ class Device(GuardedRobot):
     ) -> None:
         super().__init__(description, Guard(description, 1) if guard is None else guard)
         self._home = description.array("home").astype(np.float32)[None]
+        if not max_first > 0:
+            raise UserError(f"robot.rig.arm.max_first={max_first}: expected an angle above 0 rad")
         self._home_speed, self._tolerance, self._max_first = home_speed, tolerance, max_first
         self._ramp: Ramp | None = None
         self.holding = False  # the motors are on, and the guard knows where the robot is

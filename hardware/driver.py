@@ -1,7 +1,8 @@
 """A robot's driver in a process of its own: it owns the bus, whatever happens to the policy's process.
 
-It runs a `Device` at the bus's rate. Between two commands of the policy it moves the setpoint in a straight line; the
-guard comes after that. A policy's process that is gone or silent, and a guardian that is gone, bring the safe state.
+It runs a `Device` at the bus's rate. The setpoint reaches the policy's target in a straight line, in a part of the
+control period (`spread`); the guard comes after that. A policy's process that is gone or silent, and a guardian that is
+gone, bring the safe state.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ from hardware.guardian import Guardian
 from robo_rl.child import left_alone, shared
 from robo_rl.clock import Deadline
 from robo_rl.errors import UserError
-from robo_rl.ranges import SHARE_ABOVE_0
+from robo_rl.ranges import POSITIVE, PRIORITY, SHARE_ABOVE_0
 
+KEY = "robot.rig.driver"  # of the settings
 HISTORY = 100_000  # wake-ups that are remembered
 FEW = 4_000  # of them, evenly spaced, that percentiles are taken of: all would take as long as a cycle
 PULL = 0.02  # share of a cycle by which the bus's schedule may be moved towards the policy's at a time
@@ -44,7 +46,9 @@ class DriverSettings:
     priority: int = 50  # of SCHED_FIFO, where it is granted; 0 asks for nothing
 
     def __post_init__(self) -> None:
-        SHARE_ABOVE_0.check("robot.rig.driver.spread", self.spread)
+        SHARE_ABOVE_0.check_fields(self, KEY, "spread")
+        POSITIVE.check_fields(self, KEY, "rate", "watchdog", "patience", "stall")
+        PRIORITY.check_fields(self, KEY, "priority")
 
     def split(self, dt: float) -> int:
         """Cycles of the bus in a control period [s]."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from concurrent.futures import Future, wait
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 
+from hardware.aside import Aside
 from hardware.device import ONE, Device
 from hardware.guard import Guard
 from hardware.robotiq import RobotiqGripper
 from robo_rl.errors import MissingExtra, UserError
+from robo_rl.ranges import POSITIVE
 from robo_rl.robot import RobotDescription
 
 JOINTS = 6
@@ -28,7 +28,7 @@ FASTEST = 500  # [Hz] of the controller's cycle
 STOPPING = 5.0  # [rad/s2] of servoStop
 TAKEN = "already in use"  # what the SDK says of the controller's inputs when another client writes them
 RESTART = 2.0  # [s] for the script to run again after a stop
-LOOK = 1e-3  # [s] between two looks at a call that takes long
+CLOSING = 2.0  # [s] that `close` waits for a call of the SDK that nobody waited for
 LOOKAHEADS, GAINS = (0.03, 0.2), (100, 2000)  # that servoJ takes
 
 
@@ -65,8 +65,8 @@ class UrArm(Device):
         max_first: float = float("inf"),
     ) -> None:
         super().__init__(description, guard, max_first=max_first)
-        if watchdog <= 0:
-            raise UserError(f"robot.rig.arm.watchdog={watchdog}: valid are times above 0 s")
+        for name, value in (("watchdog", watchdog), ("max_temperature", max_temperature), ("max_age", max_age)):
+            POSITIVE.check(f"robot.rig.arm.{name}", value)
         for name, value, (low, high) in (("lookahead", lookahead, LOOKAHEADS), ("gain", gain, GAINS)):
             if not low <= value <= high:
                 raise UserError(f"robot.rig.arm.{name}={value}: valid are {low} to {high}")
@@ -77,6 +77,7 @@ class UrArm(Device):
         self._gripper: RobotiqGripper | None = None
         self._sent = False  # since the last reading: the watchdog has been kicked
         self._controllers_time, self._stamp = -1.0, float("-inf")  # [s] of the last reading, by both clocks
+        self._aside = Aside()
         self._commands, self._ran = 0, float("-inf")  # [s] when the program was seen running
 
     def connect(self) -> None:
@@ -104,6 +105,8 @@ class UrArm(Device):
     def stop(self) -> None:
         """Brake and hold where it is."""
         with suppress(RuntimeError):  # the link is down: the controller stops by itself
+            if self._aside.busy:  # it is being switched on: nothing moves yet, and the SDK does one thing at a time
+                return
             if self._answers and self._control.isProgramRunning():
                 self._control.servoStop(STOPPING)
 
@@ -111,9 +114,14 @@ class UrArm(Device):
         if self._control is None:
             return
         self.stop()
-        with suppress(RuntimeError):
-            if self._answers:
-                self._control.stopScript()
+        control = self._control
+
+        def end() -> None:
+            with suppress(RuntimeError):
+                if self._answers or self._control is not control:  # later than this waits: nobody waits for it
+                    control.stopScript()
+
+        self._aside.then(CLOSING, end)
         self._release()
 
     def recover(self) -> list[str]:
@@ -139,7 +147,7 @@ class UrArm(Device):
         with self._guarded():
             yield from self._restart()
             control = self._control
-            if not (yield from aside(lambda: control.setWatchdog(1 / self._watchdog))):
+            if not (yield from self._aside(lambda: control.setWatchdog(1 / self._watchdog))):
                 self._fault("the controller did not arm its watchdog: it would not stop by itself")
                 return
             self._send(position.astype(np.float32))
@@ -147,7 +155,7 @@ class UrArm(Device):
     def _restart(self) -> Iterator[None]:
         """Let the script run again that a stop has ended."""
         if not self._control.isProgramRunning():
-            yield from aside(self._control.reuploadScript)
+            yield from self._aside(self._control.reuploadScript)
         end = time.monotonic() + RESTART
         while not self._control.isProgramRunning() and time.monotonic() < end:
             yield
@@ -258,23 +266,6 @@ class UrArm(Device):
         if self._receive is None:
             raise RuntimeError(f"robot {self.description.name} is not connected")
         return self._receive
-
-
-def aside(call: Callable[[], Any]) -> Generator[None, None, Any]:
-    """A call that the SDK may wait in, in a thread of its own: yields until it is over, returns or raises what it did.
-    Who gives up leaves it to itself."""
-    over: Future[Any] = Future()
-
-    def work() -> None:
-        try:
-            over.set_result(call())
-        except BaseException as error:
-            over.set_exception(error)
-
-    threading.Thread(target=work, daemon=True).start()
-    while not wait([over], LOOK).done:
-        yield
-    return over.result()
 
 
 def _sdk() -> tuple[Any, Any]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,6 +28,7 @@ from policies.networks import ChunkNet, ChunkNetwork, Inputs, Normalise, like_pa
 from policies.vision import empty_eyes
 from robo_rl.cameras import CAMERA
 from robo_rl.errors import CorruptFile, SpecMismatch, UnknownName, UserError
+from robo_rl.folders import write_folder
 from robo_rl.policy import Planner, Policy
 from robo_rl.spec import Feature, Spec, other_period, require_equal
 
@@ -144,38 +143,22 @@ class Bundle:
         write_folder(Path(folder), files)
 
 
-def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Replace a folder by one with these files; readers see the old or the new one, never half of one."""
-    fresh, old = folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")
-    for leftover in (fresh, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    for name, content in files.items():
-        with open(fresh / name, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    if folder.exists():
-        folder.rename(old)
-    fresh.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
-
-
 def fingerprint(obs_spec: Spec, act_spec: Feature) -> str:
     """What must agree between a policy, a log and a rig."""
     return Spec({**obs_spec, "action": act_spec}).fingerprint()
 
 
-def load_bundle(folder: str | Path, device: str = "cpu") -> Bundle:
-    """Read a bundle, or the one in a run folder. Raises `UserError` in one line when there is none or it is broken."""
-    folder = Path(folder)
+def load_bundle(folder: str | Path, device: str = "cpu", key: str = "run") -> Bundle:
+    """Read a bundle, or the one in a run folder, that `key` names. Raises `UserError` in one line when there is none
+    or it is broken."""
+    folder = Path(folder).expanduser()
     place = next((path for path in (folder, folder / "policy") if (path / "policy.json").exists()), None)
     if place is None:
-        raise UserError(f"run={folder}: no policy there (expected policy.json or policy/policy.json in it)")
+        raise UserError(f"{key}={folder}: no policy there (expected policy.json or policy/policy.json in it)")
     try:
         return _read(place).to(device)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
-        raise CorruptFile(f"run={folder}: corrupted bundle: {type(error).__name__}: {_first_line(error)}") from error
+        raise CorruptFile(f"{key}={folder}: corrupted bundle: {type(error).__name__}: {_first_line(error)}") from error
 
 
 def _read(place: Path) -> Bundle:

@@ -21,7 +21,7 @@ class Range:
     def check(self, key: str, value: Any) -> None:
         """Raise `UserError` unless the value of a key is valid."""
         if not self.holds(value):
-            raise UserError(f"{key}={_typed(value)}: expected {self.text}")
+            raise UserError(f"{key}={typed(value)}: expected {self.text}")
 
     def check_fields(self, owner: Any, prefix: str, *names: str) -> None:
         """`check` some fields of an object, whose keys begin with `prefix`."""
@@ -53,10 +53,10 @@ def _is(value: Any, kind: type) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)  # type: ignore[arg-type]
 
 
-def _typed(value: Any) -> str:
+def typed(value: Any) -> str:
     """A value as it is written on the command line."""
     if isinstance(value, list | tuple):
-        return f"[{','.join(map(_typed, value))}]"
+        return f"[{','.join(map(typed, value))}]"
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -69,4 +69,5 @@ SHARE_ABOVE_0 = Range("a number above 0, 1 at most", lambda value: _is(value, Re
 SHARE_BELOW_1 = Range("a number from 0 to below 1", lambda value: _is(value, Real) and 0 <= value < 1)
 INSIDE_0_1 = Range("a number above 0 and below 1", lambda value: _is(value, Real) and 0 < value < 1)
 TEXT = Range("a text", lambda value: isinstance(value, str))
+PRIORITY = whole(0, 99)  # of SCHED_FIFO
 NAMES = Range("a list of at least one name", lambda value: isinstance(value, list | tuple) and len(value) > 0)

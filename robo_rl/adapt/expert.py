@@ -72,6 +72,8 @@ class ExpertPolicy(Policy):
         """What somebody else's code answers; a `UserError` that says where it failed."""
         try:
             return call(*args)
+        except UserError:
+            raise
         except Exception as error:
             raise UserError(f"expert={self.name}: {type(error).__name__}: {error}{_place(error)}") from error
 
@@ -107,8 +109,9 @@ def load_expert(target: str, n: int, act_spec: Feature, noise: float = 0.0, corr
 
 def _place(error: Exception) -> str:
     """Where somebody else's code failed."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    return "" if last.filename == __file__ else f" ({last.filename}, line {last.lineno})"
+    theirs = (frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__)
+    first = next(theirs, None)  # what lies deeper is a library's
+    return "" if first is None else f" ({first.filename}, line {first.lineno})"
 
 
 def _call_of(expert: Any) -> Callable[[Any], Any]:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from robo_rl.app.compose import CONFIGS, choices, config_folders, plugin_modules
 from robo_rl.env import Env, RigEnv
-from robo_rl.errors import UnknownName, UserError
+from robo_rl.errors import UnknownName, UserError, mistake_in
 from robo_rl.policy import Policy
 from robo_rl.robot import Rig, load_descriptions
 
@@ -182,15 +182,9 @@ def _factory(config: Any) -> Callable[..., Any]:
     try:
         return hydra_instantiate({**plain, "_partial_": True}, _convert_="all")
     except InstantiationException as error:
-        if (mistake := _mistake_in(error)) is None:
+        if (mistake := mistake_in(error)) is None:
             raise
         raise mistake from None
-
-
-def _mistake_in(error: BaseException) -> UserError | None:
-    """What an object found wrong with its values while Hydra was building it."""
-    cause = error.__cause__
-    return cause if cause is None or isinstance(cause, UserError) else _mistake_in(cause)
 
 
 def _require_given(node: DictConfig, task: str, key: str = "") -> None:

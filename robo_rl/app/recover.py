@@ -18,7 +18,7 @@ def main(config: DictConfig) -> None:
     if config.log is None:
         raise UserError("log=: recover needs a log, a run folder, a list or a glob")
     paths = find_logs(runs.values(config.log))
-    with runs.fresh_folder(config, "recover") as out:
+    with runs.fresh_folder(config, "recover", keep=("log",)) as out:
         files, left_out = _recover_each(paths, out / "log")
     session.note_left_out(left_out)
     keys = ("messages", "damaged", "lost_bytes", "ticks", "episodes", "successes", "seconds")

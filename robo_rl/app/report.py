@@ -22,6 +22,7 @@ from robo_rl.evaluate.machine import describe_machine
 from robo_rl.evaluate.plots import Plot, png
 
 MOST_PAIRS = 15
+WRITTEN = ("report.html", "plots")
 CADENCE = ("rate_hz", "wake_p50_us", "wake_p99_us", "wake_max_us", "deadline_misses")
 
 
@@ -30,13 +31,11 @@ def main(config: DictConfig) -> None:
     if config.inputs is None or not runs.values(config.inputs):
         raise UserError("inputs=: report needs run folders or logs, a list or a glob")
     runs.pick(config, "align", ALIGN)  # a wrong one is refused before anything is read
-    if config.episodes < 0:
-        raise UserError(f"episodes={config.episodes}: must not be negative")
     sources = gather(runs.values(config.inputs))
     left_out = [log for source in sources for log in source.left_out]
     session.note_left_out(left_out)
     sources = [source for source in sources if source.readable or not source.left_out]
-    with runs.fresh_folder(config, "report") as out:
+    with runs.fresh_folder(config, "report", WRITTEN) as out:
         _write(config, sources, left_out, out)
 
 

@@ -21,11 +21,13 @@ from robo_rl.env import Env
 from robo_rl.errors import CorruptFile, UnknownName, UserError, mistake_in
 from robo_rl.log.images import FORMATS
 from robo_rl.log.reader import LogStream, find_logs
+from robo_rl.ranges import typed
 
 if TYPE_CHECKING:
     from policies.bundle import Bundle
 
 BUNDLE = ("policy.json", "policy/policy.json")  # in a bundle, in a run folder
+CONFIG, RESULT = "config.yaml", "result.json"
 REMEMBERED = (
     "task", "robot", "env_id", "env_kwargs", "success_key",
     "task.reward", "task.task.config.limit", "task.rig.servo", "task.rig.randomise", "task.rig.cameras",
@@ -39,60 +41,98 @@ def new_folder(config: DictConfig, command: str) -> Path:
 
 
 @contextmanager
-def fresh_folder(config: DictConfig, command: str, keep: Sequence[str] = ()) -> Iterator[Path]:
-    """`new_folder`, for as long as the command works there: a user's mistake takes back what was written, and nothing
-    that lay there before. A folder with one of the names `keep` in it holds something worth keeping, and stays."""
+def fresh_folder(
+    config: DictConfig, command: str, writes: Sequence[str] = (), keep: Sequence[str] = ()
+) -> Iterator[Path]:
+    """`new_folder`, for as long as the command works there: a user's mistake takes back config.yaml and what the
+    command `writes`, and nothing that lay there before. A folder with one of the names `keep` in it holds something
+    worth keeping, and stays."""
     folder = _named(config, command)
-    existed = folder.is_dir()
-    held = set(folder.iterdir()) if existed else set()
+    existed, mine = folder.is_dir(), [folder / name for name in writes if not (folder / name).exists()]
+    before = (folder / CONFIG).read_text() if (folder / CONFIG).is_file() else None
     _begin(folder, config, command)
     try:
         yield folder
     except Exception as error:
         if mistake_in(error) is not None and not any((folder / name).exists() for name in keep):
-            _take_back(folder, held, existed)
+            _take_back(folder, mine, before, existed)
+        raise
+
+
+@contextmanager
+def taken_up(folder: Path, config: DictConfig, command: str, progress: Callable[[], Any]) -> Iterator[None]:
+    """A run that lies in `folder` goes on: it has this config from now on, and no result. A user's mistake brings both
+    back, as long as what `progress` returns is what it was."""
+    before, held = progress(), {path: path.read_bytes() for path in (folder / CONFIG, folder / RESULT) if path.exists()}
+    write_text(folder / CONFIG, _described(OmegaConf.merge(config, {"resume": False}), command))
+    (folder / RESULT).unlink(missing_ok=True)
+    try:
+        yield
+    except Exception as error:
+        if mistake_in(error) is not None and progress() == before:
+            for path, content in held.items():
+                write_text(path, content.decode())
         raise
 
 
 def require_begun_with(folder: Path, config: DictConfig, command: str, free: Sequence[str] = ()) -> None:
     """Raise `UserError` unless the run in `folder` was begun with this config, the keys in `free` apart."""
     try:
-        before = _leaves(OmegaConf.to_container(OmegaConf.load(folder / "config.yaml")))
+        before = _leaves(OmegaConf.to_container(OmegaConf.load(folder / CONFIG)))
     except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
         raise CorruptFile(f"out={folder}: config.yaml cannot be read: {error}") from error
     now = _leaves(OmegaConf.to_container(OmegaConf.create(_described(config, command))))
-    for key in dict.fromkeys((*before, *now)):
-        old, new = (values.get(key, "nothing") for values in (before, now))
-        if old != new and key not in free:
-            raise UserError(f"{key}={new}: the run in out={folder} was begun with {old}; give that, or another out=")
+    for key, new in now.items():
+        if key in before and before[key] != new and key not in free:
+            given = key.removesuffix(".name")  # task.name=x is chosen by task=x
+            raise UserError(
+                f"{given}={typed(new)}: the run in out={folder} was begun with {typed(before[key])}; give that, or "
+                "another out="
+            )
+    for key in (*before, *now):
+        if (key in before) != (key in now):
+            how = "with" if key in before else "without"
+            raise UserError(
+                f"{key}={typed(before.get(key, now.get(key)))}: the run in out={folder} was begun {how} it, perhaps by "
+                "another version; give another out="
+            )
 
 
 def _named(config: DictConfig, command: str) -> Path:
     name = time.strftime(f"runs/{command}-%Y%m%d-%H%M%S") if config.out is None else str(config.out)
-    return Path(name).expanduser()
+    try:
+        folder = Path(name).expanduser()
+        folder.is_dir()
+    except (OSError, RuntimeError) as error:  # too long a name; a home of nobody
+        raise UserError(f"out={name}: no folder can be there: {error}") from error
+    return folder
 
 
 def _begin(folder: Path, config: DictConfig, command: str) -> Path:
     if config.get("images", FORMATS[0]) not in FORMATS:
         raise UnknownName("images", config.images, FORMATS)
-    if any((folder / name).exists() for name in ("result.json", "log", "checkpoint")):
+    if any((folder / name).exists() for name in (RESULT, "log", "checkpoint", "checkpoint.old")):
         raise UserError(f"out={folder}: holds an earlier run; choose another folder or remove it")
-    if (config_file := folder / "config.yaml").is_file() and not config_file.read_bytes().startswith(b"command:"):
+    if (config_file := folder / CONFIG).is_file() and not config_file.read_bytes().startswith(b"command:"):
         raise UserError(f"out={folder}: holds a config.yaml that is no run's; choose another folder")
-    write_text(folder / "config.yaml", _described(config, command))
+    write_text(config_file, _described(config, command))
     return folder
 
 
-def _described(config: DictConfig, command: str) -> str:
+def _described(config: Any, command: str) -> str:
     return f"command: {command}\n{OmegaConf.to_yaml(config)}"
 
 
-def _take_back(folder: Path, held: set[Path], existed: bool) -> None:
-    for path in set(folder.iterdir()) - held:
-        if path.is_dir() and not path.is_symlink():
+def _take_back(folder: Path, mine: Iterable[Path], config: str | None, existed: bool) -> None:
+    for path in mine:
+        if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+    if config is None:
+        (folder / CONFIG).unlink(missing_ok=True)
+    else:
+        write_text(folder / CONFIG, config)
     if not existed:
         with suppress(OSError):
             folder.rmdir()
@@ -155,7 +195,7 @@ def load_policy(config: DictConfig, command: str) -> Bundle:
 
     if not Path(str(config.run)).expanduser().is_dir():
         raise UserError(f"run={config.run}: no such folder")
-    bundle = load_bundle(Path(str(config.run)).expanduser(), device(config.get("device", "cpu")))
+    bundle = load_bundle(str(config.run), device(config.get("device", "cpu")))
     if config.use is not None and config.use not in bundle.uses:
         raise UnknownName("use", config.use, bundle.uses)
     if config.get("steer") is not None:
@@ -170,7 +210,7 @@ def _steer(bundle: Bundle, config: DictConfig) -> None:
 
     if not Path(str(config.steer)).expanduser().is_dir():
         raise UserError(f"steer={config.steer}: no such folder")
-    value = load_bundle(Path(str(config.steer)).expanduser(), device(config.get("device", "cpu")))
+    value = load_bundle(str(config.steer), device(config.get("device", "cpu")), "steer")
     if not isinstance(value.actor, ChunkActor):
         raise UserError(f"steer={config.steer}: holds no value of chunks; train one with learner=value")
     bundle.require(value.obs_spec, value.act_spec, f"steer={config.steer}")

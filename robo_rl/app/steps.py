@@ -9,6 +9,7 @@ from typing import Any
 
 from robo_rl.app.main import INTERRUPTED, main
 from robo_rl.errors import UserError
+from robo_rl.folders import whole
 
 
 def step(folder: Path, *arguments: str) -> dict[str, Any]:
@@ -18,7 +19,7 @@ def step(folder: Path, *arguments: str) -> dict[str, Any]:
     """
     result = folder / "result.json"
     if not result.exists():
-        resume = ["resume=true"] if any((folder / name).exists() for name in ("checkpoint", "checkpoint.old")) else []
+        resume = ["resume=true"] if whole(folder / "checkpoint", "progress.json") else []
         if not resume:
             shutil.rmtree(folder, ignore_errors=True)
         typed = [*arguments, f"out={folder}", *resume]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +15,13 @@ from robo_rl.app import runs, session
 from robo_rl.app.build import instantiate, make_env, scenario
 from robo_rl.app.context import Context
 from robo_rl.errors import UserError
+from robo_rl.folders import whole
 from robo_rl.log.metrics import JsonLines, Metrics, TensorBoard, Terminal
-from robo_rl.seeds import Role, seed_of
 
 SHOWN = ("success", "noisy_success", "env_steps_per_s", "updates_per_s", "bc_loss", "gate")
 TRAINED = ("checkpoint", "checkpoint.old", "policy")  # what a run leaves that learned something
+METRICS, EVENTS = "metrics.jsonl", "tensorboard"
+WRITTEN = ("spec.json", METRICS, EVENTS, "log")  # what it leaves besides
 STEPS = "learner.online.steps"
 MAY_CHANGE = ("out", "resume", "device", "threads", "log_fraction", STEPS)  # of a run that goes on
 OF_THE_COMMAND = ("needs", "resumes")  # keys of a learner that its program is not given
@@ -32,7 +35,6 @@ def main(config: DictConfig) -> None:
     """Run the program that `learner._target_` names; it writes checkpoints, the bundle and result.json into `out`."""
     import torch  # takes seconds
 
-    seed_of(Role.TRAIN, config.seed)  # in range?
     require_given(config)
     runs.device(config.device)
     if config.resume and (done := _finished(config)) is not None:
@@ -67,9 +69,12 @@ def _show(config: DictConfig, result: Mapping[str, Any], out: Path) -> None:
 
 def _context(config: DictConfig, out: Path, interrupted: Callable[[], bool]) -> Context:
     step = _checkpoint_step(out) if config.resume else None
+    if step is None:  # numbers of a run that did not come to a checkpoint
+        (out / METRICS).unlink(missing_ok=True)
+        shutil.rmtree(out / EVENTS, ignore_errors=True)
     sink = Metrics(
-        JsonLines(out / "metrics.jsonl", resume=step),
-        TensorBoard(out / "tensorboard", resume=step),
+        JsonLines(out / METRICS, resume=step),
+        TensorBoard(out / EVENTS, resume=step),
         Terminal(total=OmegaConf.select(config, STEPS), keys=SHOWN),
     )
     overrides = {"nthread": config.threads} if config.threads else {}
@@ -79,7 +84,7 @@ def _context(config: DictConfig, out: Path, interrupted: Callable[[], bool]) -> 
         make_env=lambda n: make_env(config.task, config.robot, n, **overrides),
         scenario=scenario(config),
         dataset=_given(config.dataset),
-        base="" if config.base is None else str(config.base),
+        base="" if config.base is None else str(Path(str(config.base)).expanduser()),
         seed=config.seed,
         device=runs.device(config.device),
         resume=config.resume,
@@ -104,9 +109,11 @@ def _folder(config: DictConfig) -> Iterator[Path]:
         out = _resumed_folder(config)
         if not config.learner.get("resumes", True):
             raise UserError("resume=true: this learner keeps no checkpoint; start again with another out=")
-        yield out
+        _require_more(out, config)
+        with runs.taken_up(out, config, "train", lambda: _checkpoint_step(out)):
+            yield out
         return
-    with runs.fresh_folder(config, "train", TRAINED) as out:
+    with runs.fresh_folder(config, "train", WRITTEN, TRAINED) as out:
         yield out
 
 
@@ -128,20 +135,32 @@ def _finished(config: DictConfig) -> dict[str, Any] | None:
     """The result of the run in `out=`; None where it goes on, or where more or fewer steps are asked for."""
     out = _resumed_folder(config)
     try:
-        steps = OmegaConf.select(OmegaConf.load(out / "config.yaml"), STEPS)
-        result = json.loads((out / "result.json").read_text())
+        result = json.loads((out / runs.RESULT).read_text())
     except (OSError, ValueError):
         return None
-    if steps != OmegaConf.select(config, STEPS):
+    if _steps_of(out) != OmegaConf.select(config, STEPS):
         return None
     session.note(f"out={out}: this run is finished; nothing is left to do")
     return result
 
 
+def _steps_of(out: Path) -> int | None:
+    """The steps that the run in a folder was last asked for; None where its learner counts none."""
+    return OmegaConf.select(OmegaConf.load(out / runs.CONFIG), STEPS)
+
+
+def _require_more(out: Path, config: DictConfig) -> None:
+    """A run cannot undo steps."""
+    asked, done = OmegaConf.select(config, STEPS), _checkpoint_step(out)
+    if asked is not None and asked != _steps_of(out) and asked < done:
+        raise UserError(f"{STEPS}={asked}: the run in out={out} has done {done} already; give more, or another out=")
+
+
 def _checkpoint_step(out: Path) -> int:
     """The step of the metrics at the last checkpoint; 0 where there is none."""
+    place = whole(out / "checkpoint", "progress.json")
     try:
-        progress = json.loads((out / "checkpoint" / "progress.json").read_text())
+        progress = {} if place is None else json.loads((place / "progress.json").read_text())
         return int(progress["update" if "update" in progress else "env_steps"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return 0

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save
 
 from policies import agents
 from policies.actors import Actor
-from policies.bundle import Bundle, load_bundle, write_folder
+from policies.bundle import Bundle, load_bundle
 from policies.chunk_actor import Beside, ChunkActor
 from policies.compose import HeldNoise, Noise, Residual, UniformNoise
 from robo_rl.app.context import Context, require_successes
@@ -29,6 +29,7 @@ from robo_rl.data.episode import Episode
 from robo_rl.data.replay import Replay, replay_of
 from robo_rl.env import Env
 from robo_rl.errors import CorruptFile, UserError
+from robo_rl.folders import whole, write_folder
 from robo_rl.learn.actor_critic import ActorCritic
 from robo_rl.learn.online import OnlineConfig, OnlineTraining, Progress
 from robo_rl.log.recorder import Recorder
@@ -130,7 +131,7 @@ def start_from(context: Context, env: Env, cameras: list[str] | None = None) -> 
     does nothing, and none, for learning from nothing."""
     if not context.base:
         return agents.no_base(env.obs_spec, env.act_spec).to(context.device), None
-    bundle = load_bundle(context.base, context.device)
+    bundle = load_bundle(context.base, context.device, "base")
     bundle.require(env.obs_spec, env.act_spec, f"task={context.task}")
     bundle.network.requires_grad_(False)
     demonstrations, base = _demonstrations(context, bundle), bundle.policy_for("base")
@@ -238,8 +239,7 @@ def load_checkpoint(training: OnlineTraining, folder: Path) -> None:
 def read_checkpoint(folder: Path) -> Iterator[tuple[Callable[[str], dict[str, Any]], dict[str, Any]] | None]:
     """What gives the tensors of a prefix, and the progress; None where no checkpoint is yet. What goes wrong while
     they are put to use is the file's fault, too: a `CorruptFile`."""
-    place = next((p for p in (folder, folder.with_name(folder.name + ".old")) if (p / "progress.json").exists()), None)
-    if place is None:
+    if (place := whole(folder, "progress.json")) is None:
         yield None
         return
     try:

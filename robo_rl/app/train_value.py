@@ -39,7 +39,7 @@ def train(
     if not 0 < held_out <= 0.5:
         raise UserError(f"learner.held_out={held_out}: expected a number above 0, 0.5 at most")
     elapsed = stopwatch()
-    bundle = load_bundle(context.base, context.device)
+    bundle = load_bundle(context.base, context.device, "base")
     env = context.make_env(rows)
     bundle.require(env.obs_spec, env.act_spec, f"task={context.task}")
     write_spec(context.out, env)

@@ -16,6 +16,7 @@ from robo_rl.ranges import (
     NAMES,
     NOT_NEGATIVE,
     POSITIVE,
+    PRIORITY,
     SHARE,
     SHARE_BELOW_1,
     TEXT,
@@ -25,7 +26,6 @@ from robo_rl.ranges import (
 )
 from robo_rl.seeds import RUN
 
-PRIORITY = whole(0, 99)  # of SCHED_FIFO
 EVERYWHERE: Mapping[str, Range] = {
     "episodes": COUNT,
     "n": COUNT,
@@ -55,7 +55,7 @@ TRAIN: Mapping[str, Range] = {
     "learner.rows": COUNT,
     "learner.eval_rows": COUNT,
     "learner.hidden": widths(1),
-    "learner.heads": COUNT,
+    "learner.heads": whole(2),  # the target is the least of two
     "learner.dropout": SHARE_BELOW_1,
     "learner.scale": NOT_NEGATIVE,
     "learner.noise": NOT_NEGATIVE,

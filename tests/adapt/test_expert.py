@@ -72,3 +72,23 @@ def test_noise_is_a_function_of_the_episodes_seed() -> None:
 def test_a_wrong_target_is_one_line(target: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         load_expert(target, 1, ACTION)
+
+
+def test_where_an_expert_failed_is_its_own_line_not_a_librarys() -> None:
+    def singular(obs: object) -> np.ndarray:
+        return np.linalg.inv(np.zeros((2, 2)))
+
+    policy = ExpertPolicy(lambda: singular, 1, ACTION, name="mine")
+    policy.reset(np.ones(1, bool), np.zeros(1, np.int64))
+    with pytest.raises(UserError, match=r"expert=mine: LinAlgError: Singular matrix \(.*test_expert.py, line \d+\)"):
+        policy.act({"state": np.zeros((1, 1), np.float32)})
+
+
+def test_what_an_expert_says_itself_is_said_as_it_is() -> None:
+    def wary(obs: object) -> np.ndarray:
+        raise UserError("the cup is missing")
+
+    policy = ExpertPolicy(lambda: wary, 1, ACTION)
+    policy.reset(np.ones(1, bool), np.zeros(1, np.int64))
+    with pytest.raises(UserError, match=r"^the cup is missing$"):
+        policy.act({"state": np.zeros((1, 1), np.float32)})

@@ -40,7 +40,7 @@ MISTAKES = [
     (["record", "+task.task.config.foo=1"], ["foo", "InsertPegConfig", "hold, hole_depth"]),
     (["record", "n=0"], ["n=0", "at least 1"]),
     (["record", "noise=-1"], ["noise=-1", "not below 0, or null"]),
-    (["train", "learner.heads=0"], ["learner.heads=0", "at least 1"]),
+    (["train", "learner.heads=0"], ["learner.heads=0", "at least 2"]),
     (["deploy", "priority=200"], ["priority=200", "0 to 99"]),
     (["record", "seed=1000"], ["seed=1000", "0 to 999"]),
     (["record", "out=[a"], ["out", "brackets"]),

@@ -15,6 +15,7 @@ from robo_rl.app.build import make_env
 from robo_rl.app.compose import compose
 from robo_rl.app.main import main
 from robo_rl.app.train import implied
+from robo_rl.errors import UserError
 from robo_rl.evaluate.outcomes import Outcomes, evaluate
 from robo_rl.loop import run
 from robo_rl.seeds import Role, Seeds, seed_of
@@ -128,6 +129,79 @@ def test_a_run_goes_on_as_it_was_begun(robo_rl, trained: Path, tmp_path: Path) -
     weights.write_bytes(weights.read_bytes()[:-10])
     assert_mistake(robo_rl(*arguments, "resume=true"), ["resume=true", "checkpoint cannot be read"])
     assert names <= {path.name for path in begun.iterdir()}
+
+
+def steps_in(run_folder: Path) -> list[int]:
+    return [json.loads(line)["step"] for line in (run_folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_goes_on_to_more_steps_and_is_then_one_of_so_many(robo_rl, tmp_path: Path) -> None:
+    out, small = tmp_path / "run", [item for item in TINY if not item.startswith("task.")]
+    arguments = ["train", "learner=sac", "task=gym", "env_id=Pendulum-v1", *small, f"out={out}"]
+    assert main([*arguments, "learner.online.steps=400"]) == 0
+    first = (out / "result.json").read_bytes()
+    checkpoint = out / "checkpoint" / "tensors.safetensors"
+    whole = checkpoint.read_bytes()
+    checkpoint.write_bytes(whole[:-10])
+    more = [*arguments, "resume=true", "learner.online.steps=2400"]
+    assert_mistake(robo_rl(*more), ["resume=true", "checkpoint cannot be read"])
+    assert (out / "result.json").read_bytes() == first and "steps: 400" in (out / "config.yaml").read_text()
+    checkpoint.write_bytes(whole)
+    assert main(more) == 0
+    assert json.loads((out / "result.json").read_text())["env_steps_trained"] >= 2400
+    assert "steps: 2400" in (out / "config.yaml").read_text()
+    held = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    assert main(more) == 0  # it is finished
+    fewer = [*arguments, "resume=true", "learner.online.steps=400"]
+    assert_mistake(robo_rl(*fewer), ["learner.online.steps=400", "already", "give more"])
+    assert held == {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+
+
+def test_a_run_that_begins_anew_does_not_inherit_numbers(trained: Path, tmp_path: Path, monkeypatch) -> None:
+    out = tmp_path / "run"
+    arguments = ["train", "learner=bc", f"dataset={trained / 'data'}", *TINY_BC, f"out={out}"]
+    with monkeypatch.context() as patch:
+        patch.setattr("robo_rl.app.train_bc.Course.save", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert main(arguments) == 130
+    events = set((out / "tensorboard").iterdir())
+    assert steps_in(out) and events
+    assert main(arguments) == 0
+    assert sorted(set(steps_in(out))) == steps_in(out) and not events & set((out / "tensorboard").iterdir())
+
+
+def test_what_a_resumed_run_was_begun_with_is_said_as_it_is_typed(robo_rl, trained: Path, tmp_path: Path) -> None:
+    begun = tmp_path / "run"
+    shutil.copytree(trained / "residual", begun)
+    arguments = ["train", f"base={trained / 'base'}", "learner.online.steps=1200", *TINY, f"out={begun}", "resume=true"]
+    arguments.remove("task.task.config.limit=2.0")
+    assert_mistake(robo_rl(*arguments, "task=so101/lift"), ["task=so101/lift:", "begun with so101/insert_peg"])
+    config = (begun / "config.yaml").read_text()
+    (begun / "config.yaml").write_text(config.replace("  bootstrap_timeouts: true\n", ""))
+    words = ["learner.bootstrap_timeouts=true", "begun without it", "another version"]
+    assert_mistake(robo_rl(*arguments, "task.task.config.limit=2.0"), words)
+
+
+def test_a_mistake_leaves_what_others_wrote_meanwhile(tmp_path: Path) -> None:
+    config = compose("report", [f"out={tmp_path / 'shared'}", "inputs=x"])
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "config.yaml").write_text("command: train\nkeep: true\n")
+    with pytest.raises(UserError), runs.fresh_folder(config, "report", ("report.html", "plots")) as out:
+        (out / "theirs").mkdir()
+        (out / "plots").mkdir()
+        raise UserError("x")
+    assert {path.name for path in out.iterdir()} == {"theirs", "config.yaml"}
+    assert (out / "config.yaml").read_text() == "command: train\nkeep: true\n"
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "~nobody-of-that-name/x"])
+def test_a_folder_that_cannot_be_is_refused(robo_rl, name: str) -> None:
+    assert_mistake(robo_rl("record", "episodes=1", f"out={name}"), ["out=", "no folder can be there"])
+
+
+def test_a_home_is_understood_where_no_shell_did_that(trained: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(trained))
+    arguments = ["train", "base=~/base", "learner.online.steps=600", *TINY]
+    assert main([*arguments, f"out={tmp_path / 'run'}"]) == 0
 
 
 def test_a_mistake_takes_back_only_what_the_run_wrote(robo_rl, trained: Path, tmp_path: Path) -> None:

@@ -136,6 +136,12 @@ def test_a_setpoint_moves_over_some_of_its_control_period() -> None:
     for wrong in (0.0, 1.5):
         with pytest.raises(UserError, match=f"robot.rig.driver.spread={wrong}: expected"):
             DriverSettings(spread=wrong)
+    for key in ("rate", "watchdog", "patience", "stall"):
+        for number in (0.0, float("nan"), float("inf")):
+            with pytest.raises(UserError, match=f"robot.rig.driver.{key}={number}: expected"):
+                DriverSettings(**{key: number})
+    with pytest.raises(UserError, match=r"robot.rig.driver.priority=500: expected a whole number from 0 to 99"):
+        DriverSettings(priority=500)
 
 
 def test_the_bus_sees_no_step_beyond_its_own_limit(shared: Bench) -> None:

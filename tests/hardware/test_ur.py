@@ -290,7 +290,10 @@ def test_an_address_without_a_controller_is_refused(make) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"watchdog": 0.0}, "watchdog=0.0: valid are times above 0 s"),
+        ({"watchdog": 0.0}, "watchdog=0.0: expected a number above 0"),
+        ({"max_age": float("nan")}, "max_age=nan: expected a number above 0"),
+        ({"max_temperature": float("inf")}, "max_temperature=inf: expected a number above 0"),
+        ({"max_first": float("nan")}, "max_first=nan: expected an angle above 0 rad"),
         ({"guard": Guard(UR5E, 1, 1 / 600)}, "servoJ would be sent 600 times a second; the controller takes up to 500"),
         ({"gain": 50}, "gain=50: valid are 100 to 2000"),
         ({"lookahead": 0.5}, "lookahead=0.5: valid are 0.03 to 0.2"),

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from policies.actors import Actor, Critic, Features, GaussianHead, OwnFeatures, ResidualHead
-from policies.bundle import Bundle, Dither, load_bundle, write_folder
+from policies.bundle import Bundle, Dither, load_bundle
 from policies.chunk_actor import ChunkActor, ChunkFeatures
 from policies.flow import FlowHead, FlowNet
 from policies.networks import ChunkNet, Inputs, Normalise, like_pairs
@@ -156,10 +156,3 @@ def test_another_control_period_is_refused_unless_nobody_knows_it(tmp_path: Path
     words = r"dt: 0.04 s \(25 Hz\) != 0.02 s \(50 Hz\); it was trained with task=t: use it there"
     with pytest.raises(SpecMismatch, match=words):
         loaded.require(OBS, ACT, "robot=x", 0.02)
-
-
-def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
-    write_folder(tmp_path / "f", {"a": b"1", "b": b"2"})
-    write_folder(tmp_path / "f", {"a": b"3"})
-    assert [path.name for path in tmp_path.iterdir()] == ["f"]
-    assert {path.name: path.read_bytes() for path in (tmp_path / "f").iterdir()} == {"a": b"3"}
