@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -131,7 +132,7 @@ def _agent(
 def no_base(obs_spec: Spec, act_spec: Feature) -> Bundle:
     """For learning from nothing: a base that asks for the middle of the action range; inputs are taken as they are."""
     size, actions = obs_spec.vector_size, act_spec.size
-    inputs = Inputs(torch.zeros(size), torch.ones(size), torch.zeros((0, 2), dtype=torch.long))
+    inputs = Inputs(torch.zeros(size), torch.ones(size), torch.zeros((0, 2), dtype=torch.long), math.inf)
     low, high = (torch.from_numpy(np.broadcast_to(b, actions).copy()).float() for b in (act_spec.low, act_spec.high))
     network = ChunkNet(inputs, Normalise((low + high) / 2, (high - low) / 2), 1, [1])
     for parameter in network.body.parameters():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ from policies.chunk_actor import Beside, BestOf, ChunkActor, Proposals, Steering
 from policies.cloned import ClonedPlanner
 from policies.compose import NOISES, Chunked, Noise, Residual
 from policies.flow import FlowHead, FlowNet, FlowPlanner
-from policies.networks import ChunkNet, ChunkNetwork, Inputs, Normalise, like_pairs
+from policies.networks import LIMIT, ChunkNet, ChunkNetwork, Inputs, Normalise, like_pairs
 from policies.vision import empty_eyes
 from robo_rl.cameras import CAMERA
 from robo_rl.errors import CorruptFile, SpecMismatch, UnknownName, UserError
@@ -171,9 +172,12 @@ def _read(place: Path) -> Bundle:
     obs_spec, act_spec = Spec.from_json(data["obs_spec"]), Feature.from_json(data["act_spec"])
     pairs, actions, base = like_pairs(obs_spec), act_spec.size, data["base"]
 
+    seen = base.get("inputs", {"pairs": True, "limit": LIMIT})  # bundles of before it was written down
+    pairs = pairs if seen["pairs"] else pairs[:0]
+
     def inputs() -> Inputs:
         size = obs_spec.vector_size + len(pairs)
-        return Inputs(torch.zeros(size), torch.ones(size), pairs)
+        return Inputs(torch.zeros(size), torch.ones(size), pairs, math.inf if seen["limit"] is None else seen["limit"])
 
     kind = BASES[base.get("kind", ChunkNet.kind)][0]
     shape = {"relative_to": base["relative_to"], "eyes": empty_eyes(base.get("eyes"))}

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from policies.vision import Eyes, eyes_config, seen, seen_size
 from robo_rl.spec import Spec
 
+LIMIT = 8.0  # standard deviations, beyond which normalised values are clamped
+
 
 class Normalise(nn.Module):
     """(x - mean) / std, clamped to +-`limit`. Frozen: statistics of the demonstrations."""
@@ -21,7 +23,7 @@ class Normalise(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, mean: Tensor, std: Tensor, limit: float = 8.0) -> None:
+    def __init__(self, mean: Tensor, std: Tensor, limit: float = LIMIT) -> None:
         super().__init__()
         self.register_buffer("mean", mean.float().clone())
         self.register_buffer("std", std.float().clone())
@@ -32,7 +34,8 @@ class Normalise(nn.Module):
 
 
 class Inputs(nn.Module):
-    """Packed observation (B, D) -> (B, D + 2 P): normalised values, and P differences of like quantities.
+    """Packed observation (B, D) -> (B, D + 2 P): normalised values, clamped to +-`limit`, and P differences of like
+    quantities.
 
     A difference (tool to peg, peg to hole, setpoint to joint) comes twice: normalised, and squashed at a tenth of its
     spread, so that the last millimetres are as visible as the first decimetres. `pairs` (P, 2) indexes the packed
@@ -46,8 +49,9 @@ class Inputs(nn.Module):
 
     FINE = 0.1
 
-    def __init__(self, mean: Tensor, std: Tensor, pairs: Tensor) -> None:
+    def __init__(self, mean: Tensor, std: Tensor, pairs: Tensor, limit: float = LIMIT) -> None:
         super().__init__()
+        self.limit = limit
         self.observed = len(mean) - len(pairs)
         self.size = len(mean) + len(pairs)
         self.register_buffer("mean", mean.float().clone())
@@ -65,9 +69,13 @@ class Inputs(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         difference = x[:, self.left] - x[:, self.right]
-        normalised = ((torch.cat((x, difference), 1) - self.mean) / self.std).clamp(-8.0, 8.0)
+        normalised = ((torch.cat((x, difference), 1) - self.mean) / self.std).clamp(-self.limit, self.limit)
         fine = torch.tanh(difference / (self.FINE * self.std[self.observed :]))
         return torch.cat((normalised, fine), 1)
+
+    def config(self) -> dict[str, Any]:
+        """What a bundle's JSON needs to build an empty one."""
+        return {"pairs": len(self.left) > 0, "limit": self.limit if math.isfinite(self.limit) else None}
 
 
 def like_pairs(spec: Spec) -> Tensor:
@@ -203,7 +211,7 @@ class ChunkNetwork(nn.Module):
     def config(self) -> dict[str, Any]:
         """What a bundle's JSON needs to build an empty one."""
         shape = {"kind": self.kind, "horizon": self.horizon, "hidden": self.hidden, "relative_to": self.relative_to}
-        return shape | {"eyes": eyes_config(self.eyes)}
+        return shape | {"eyes": eyes_config(self.eyes), "inputs": self.observation.config()}
 
 
 class ChunkNet(ChunkNetwork):

@@ -305,6 +305,14 @@ def test_stable_baselines3_runs_through_the_same_command(trained: Path, tmp_path
     assert main(arguments) == 2
 
 
+def test_what_began_from_nothing_on_a_bundled_task_can_be_evaluated(tmp_path: Path) -> None:
+    """Its inputs are the plain observation, where a clone's hold differences of like quantities, too."""
+    arguments = ["train", "learner=sac", "task=so101/lift", "learner.online.steps=600", *TINY]
+    assert main([*arguments, f"out={tmp_path / 'run'}"]) == 0
+    policy, short = f"run={tmp_path / 'run' / 'policy_raw'}", "task.task.config.limit=2.0"
+    assert main(["evaluate", policy, "episodes=2", short, f"out={tmp_path / 'eval'}"]) == 0
+
+
 def test_a_learner_may_begin_from_nothing(tmp_path: Path) -> None:
     tiny = [item for item in TINY if not item.startswith("task.")]
     small = ["learner.online.steps=400", "learner.online.select_episodes=2", "learner.online.confirm_episodes=2"]

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from policies.actors import Actor, Critic, Features, GaussianHead, OwnFeatures, ResidualHead
+from policies.agents import no_base
 from policies.bundle import Bundle, Dither, load_bundle
 from policies.chunk_actor import ChunkActor, ChunkFeatures
 from policies.flow import FlowHead, FlowNet
-from policies.networks import ChunkNet, Inputs, Normalise, like_pairs
+from policies.networks import LIMIT, ChunkNet, Inputs, Normalise, like_pairs
 from robo_rl.errors import CorruptFile, SpecMismatch, UnknownName, UserError
 from robo_rl.spec import Feature, Spec
 
@@ -156,3 +157,25 @@ def test_another_control_period_is_refused_unless_nobody_knows_it(tmp_path: Path
     words = r"dt: 0.04 s \(25 Hz\) != 0.02 s \(50 Hz\); it was trained with task=t: use it there"
     with pytest.raises(SpecMismatch, match=words):
         loaded.require(OBS, ACT, "robot=x", 0.02)
+
+
+def test_without_a_base_observations_are_taken_as_they_are(tmp_path: Path) -> None:
+    bundle = no_base(OBS, ACT)
+    bundle.save(tmp_path)
+    far = torch.full((2, OBS.vector_size), 50.0)
+    for one in (bundle, load_bundle(tmp_path)):
+        assert torch.equal(one.network.observation(far), far)
+    clone = make()
+    assert clone.network.observation(far).abs().max() <= LIMIT
+    clone.save(tmp_path)
+    assert torch.equal(load_bundle(tmp_path).network.observation(far), clone.network.observation(far))
+
+
+def test_a_bundle_of_before_inputs_were_described_is_read(tmp_path: Path) -> None:
+    bundle = make()
+    bundle.save(tmp_path)
+    data = json.loads((tmp_path / "policy.json").read_text())
+    del data["base"]["inputs"]
+    (tmp_path / "policy.json").write_text(json.dumps(data))
+    far = torch.full((2, OBS.vector_size), 50.0)
+    assert torch.equal(load_bundle(tmp_path).network.observation(far), bundle.network.observation(far))
