@@ -12,13 +12,15 @@ from robo_rl.errors import CorruptFile, UserError
 from robo_rl.log.reader import find_logs
 from robo_rl.log.recover import recover
 
+LOGS = ("log",)
+
 
 def main(config: DictConfig) -> None:
     """Write `out`/log/*.mcap and `out`/result.json: what was found in each file."""
     if config.log is None:
         raise UserError("log=: recover needs a log, a run folder, a list or a glob")
     paths = find_logs(runs.values(config.log))
-    with runs.fresh_folder(config, "recover", keep=("log",)) as out:
+    with runs.fresh_folder(config, "recover", LOGS, keep=LOGS) as out:
         files, left_out = _recover_each(paths, out / "log")
     session.note_left_out(left_out)
     keys = ("messages", "damaged", "lost_bytes", "ticks", "episodes", "successes", "seconds")

@@ -45,8 +45,8 @@ def fresh_folder(
     config: DictConfig, command: str, writes: Sequence[str] = (), keep: Sequence[str] = ()
 ) -> Iterator[Path]:
     """`new_folder`, for as long as the command works there: a user's mistake takes back config.yaml and what the
-    command `writes`, and nothing that lay there before. A folder with one of the names `keep` in it holds something
-    worth keeping, and stays."""
+    command `writes`, and nothing that lay there before. A folder with one of the names `keep` in it, not empty, holds
+    something worth keeping, and stays."""
     folder = _named(config, command)
     existed, mine = folder.is_dir(), [folder / name for name in writes if not (folder / name).exists()]
     before = (folder / CONFIG).read_text() if (folder / CONFIG).is_file() else None
@@ -54,7 +54,7 @@ def fresh_folder(
     try:
         yield folder
     except Exception as error:
-        if mistake_in(error) is not None and not any((folder / name).exists() for name in keep):
+        if mistake_in(error) is not None and not any(_holds(folder / name) for name in keep):
             _take_back(folder, mine, before, existed)
         raise
 
@@ -121,6 +121,11 @@ def _begin(folder: Path, config: DictConfig, command: str) -> Path:
 
 def _described(config: Any, command: str) -> str:
     return f"command: {command}\n{OmegaConf.to_yaml(config)}"
+
+
+def _holds(path: Path) -> bool:
+    """Whether there is something: an empty folder is nothing."""
+    return any(path.iterdir()) if path.is_dir() else path.exists()
 
 
 def _take_back(folder: Path, mine: Iterable[Path], config: str | None, existed: bool) -> None:

@@ -193,6 +193,17 @@ def test_a_mistake_leaves_what_others_wrote_meanwhile(tmp_path: Path) -> None:
     assert (out / "config.yaml").read_text() == "command: train\nkeep: true\n"
 
 
+@pytest.mark.parametrize("file", [None, "copy.mcap"])
+def test_what_is_worth_keeping_stays_after_a_mistake(tmp_path: Path, file: str | None) -> None:
+    config = compose("recover", [f"out={tmp_path / 'new'}", "log=x"])
+    with pytest.raises(UserError), runs.fresh_folder(config, "recover", ("log",), keep=("log",)) as out:
+        (out / "log").mkdir()
+        if file:
+            (out / "log" / file).write_text("recovered")
+        raise UserError("the disk is full")
+    assert (out / "log" / "copy.mcap").exists() == (file is not None) == out.exists()
+
+
 @pytest.mark.parametrize("name", ["x" * 300, "~nobody-of-that-name/x"])
 def test_a_folder_that_cannot_be_is_refused(robo_rl, name: str) -> None:
     assert_mistake(robo_rl("record", "episodes=1", f"out={name}"), ["out=", "no folder can be there"])
