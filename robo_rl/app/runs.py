@@ -48,9 +48,11 @@ def fresh_folder(
     command `writes`, and nothing that lay there before. A folder with one of the names `keep` in it, not empty, holds
     something worth keeping, and stays."""
     folder = _named(config, command)
-    existed, mine = folder.is_dir(), [folder / name for name in writes if not (folder / name).exists()]
-    before = (folder / CONFIG).read_text() if (folder / CONFIG).is_file() else None
+    existed, before = folder.is_dir(), (folder / CONFIG).read_text() if (folder / CONFIG).is_file() else None
     _begin(folder, config, command)
+    if before is not None and before.startswith(f"command: {command}\n"):  # what an interrupted one left
+        _remove(folder / name for name in writes)
+    mine = [folder / name for name in writes if not (folder / name).exists()]
     try:
         yield folder
     except Exception as error:
@@ -128,12 +130,16 @@ def _holds(path: Path) -> bool:
     return any(path.iterdir()) if path.is_dir() else path.exists()
 
 
-def _take_back(folder: Path, mine: Iterable[Path], config: str | None, existed: bool) -> None:
-    for path in mine:
-        if path.is_dir():
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def _take_back(folder: Path, mine: Iterable[Path], config: str | None, existed: bool) -> None:
+    _remove(mine)
     if config is None:
         (folder / CONFIG).unlink(missing_ok=True)
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,9 +68,6 @@ def _show(config: DictConfig, result: Mapping[str, Any], out: Path) -> None:
 
 def _context(config: DictConfig, out: Path, interrupted: Callable[[], bool]) -> Context:
     step = _checkpoint_step(out) if config.resume else None
-    if step is None:  # numbers of a run that did not come to a checkpoint
-        (out / METRICS).unlink(missing_ok=True)
-        shutil.rmtree(out / EVENTS, ignore_errors=True)
     sink = Metrics(
         JsonLines(out / METRICS, resume=step),
         TensorBoard(out / EVENTS, resume=step),

@@ -185,11 +185,12 @@ def test_a_mistake_leaves_what_others_wrote_meanwhile(tmp_path: Path) -> None:
     config = compose("report", [f"out={tmp_path / 'shared'}", "inputs=x"])
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared" / "config.yaml").write_text("command: train\nkeep: true\n")
+    (tmp_path / "shared" / "report.html").write_text("not of an interrupted report")
     with pytest.raises(UserError), runs.fresh_folder(config, "report", ("report.html", "plots")) as out:
         (out / "theirs").mkdir()
         (out / "plots").mkdir()
         raise UserError("x")
-    assert {path.name for path in out.iterdir()} == {"theirs", "config.yaml"}
+    assert {path.name for path in out.iterdir()} == {"theirs", "config.yaml", "report.html"}
     assert (out / "config.yaml").read_text() == "command: train\nkeep: true\n"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import threading
 import time
 
@@ -25,10 +24,6 @@ def test_a_call_returns_and_raises_what_it_did() -> None:
     with pytest.raises(ZeroDivisionError):
         patient(aside(lambda: 1 / 0))
     assert patient(aside(lambda: 4)) == 4  # what became of the last one is nobody's any more
-
-
-def test_it_can_be_sent_to_another_process_before_the_first_call() -> None:
-    assert patient(pickle.loads(pickle.dumps(Aside()))(lambda: 5)) == 5
 
 
 def test_a_call_waits_for_one_that_was_given_up() -> None:
