@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from robo_rl.ranges import POSITIVE
+
 
 @dataclass(frozen=True)
 class BalanceLimits:
@@ -14,6 +16,9 @@ class BalanceLimits:
     max_tilt: float = 1.2  # [rad] of the trunk from upright
     fall_acceleration: float = 3.0  # [m/s2] that an IMU measures at most while its robot falls; at rest it is 9.81
     fall_time: float = 0.15  # [s] of that: longer than the flight phase of a gait
+
+    def __post_init__(self) -> None:
+        POSITIVE.check_fields(self, "robot.guard.balance", "max_tilt", "fall_acceleration", "fall_time")
 
 
 class Balance:

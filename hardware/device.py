@@ -7,7 +7,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -15,8 +15,8 @@ from hardware.guard import Guard
 from hardware.guardian import Takeover
 from hardware.latch import FaultLatch
 from hardware.ramp import Ramp
-from robo_rl.errors import UserError
 from robo_rl.kinematics import Kinematics
+from robo_rl.ranges import POSITIVE, Range
 from robo_rl.robot import Robot, RobotDescription, Stamp
 from robo_rl.spec import Spec
 from robo_rl.types import Obs
@@ -83,8 +83,10 @@ class Device(GuardedRobot):
         guard: default a `Guard` of that description; its period is the one between two commands.
         home_speed: speed of the homing ramp, as a fraction of the joints' `max_speed`.
         tolerance: joint error below which the robot is home [rad].
-        max_first: how far the first target after homing may be from where the robot is [rad].
+        max_first: how far the first target after homing may be from where the robot is [rad]; None is any distance.
     """
+
+    part: ClassVar = "arm"  # its name in a rig's keys
 
     def __init__(
         self,
@@ -92,12 +94,12 @@ class Device(GuardedRobot):
         guard: Guard | None = None,
         home_speed: float = 0.5,
         tolerance: float = 0.05,
-        max_first: float = float("inf"),
+        max_first: float | None = None,
     ) -> None:
         super().__init__(description, Guard(description, 1) if guard is None else guard)
         self._home = description.array("home").astype(np.float32)[None]
-        if not max_first > 0:
-            raise UserError(f"robot.rig.arm.max_first={max_first}: expected an angle above 0 rad")
+        self.check(POSITIVE, home_speed=home_speed, tolerance=tolerance)
+        self.check(POSITIVE.or_null, max_first=max_first)
         self._home_speed, self._tolerance, self._max_first = home_speed, tolerance, max_first
         self._ramp: Ramp | None = None
         self.holding = False  # the motors are on, and the guard knows where the robot is
@@ -107,6 +109,11 @@ class Device(GuardedRobot):
         nothing = np.zeros(len(description.joints))
         self.measured = (description.array("home"), nothing, float("-inf"))  # what `measure` returned last
         self.sensed = np.zeros(self.senses.vector_size, np.float32)  # `senses` at that time, packed
+
+    def check(self, valid: Range, **values: Any) -> None:
+        """Raise `UserError` for an argument whose value is not valid."""
+        for name, value in values.items():
+            valid.check(f"robot.rig.{self.part}.{name}", value)
 
     def home(self, where: np.ndarray) -> np.ndarray:
         """One tick of a ramp from the measured pose to the home pose. A robot with a fault does not move."""
@@ -132,7 +139,7 @@ class Device(GuardedRobot):
     def admit(self, action: np.ndarray) -> None:
         """Latch a fault where a first target (1, A) is too far away."""
         away = np.abs(action - self.guard.sent)[0]
-        if not self._begun and (away > self._max_first).any():
+        if not self._begun and self._max_first is not None and (away > self._max_first).any():
             joint = int(np.argmax(away))
             self.guard.fault(
                 ONE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -15,13 +15,14 @@ from hardware.ramp import Ramp
 from hardware.servo_health import ServoHealth, ServoLimits, ServoState
 from robo_rl.errors import UserError
 from robo_rl.legged import foot_force_spec, imu_spec, without_heading
+from robo_rl.ranges import NOT_NEGATIVE, POSITIVE, PRIORITY, SHARE_ABOVE_0
 from robo_rl.robot import RobotDescription
 
 if TYPE_CHECKING:
     from hardware.go2_link import Link
 
 DAMPING = (3.0, 8.0)  # [N.m.s/rad] in which the motors' damping is neither too weak nor trembles
-HEALTHY = ServoLimits(max_temperature=85.0, min_voltage=24.0, max_current=np.inf, stuck_error=0.5)
+HEALTHY = ServoLimits(max_temperature=85.0, min_voltage=24.0, max_current=None, stuck_error=0.5)
 LOOK = 0.1  # [s] from one look for other publishers to the next
 STATE_PERIOD = 2  # [ms] of the robot's `tick` from one state to the next
 
@@ -56,6 +57,8 @@ class Go2(Device):
         tolerance, max_first: see `Device`.
     """
 
+    part: ClassVar = "legs"
+
     def __init__(
         self,
         description: RobotDescription,
@@ -72,12 +75,16 @@ class Go2(Device):
         home_speed: float = 0.1,
         stop_speed: float = 0.5,
         tolerance: float = 0.2,
-        max_first: float = float("inf"),
+        max_first: float | None = None,
     ) -> None:
         if not DAMPING[0] <= damping <= DAMPING[1]:
             raise UserError(f"robot.rig.legs.damping={damping}: valid are {DAMPING[0]:g} to {DAMPING[1]:g}")
         self.senses = imu_spec() | foot_force_spec(description.model["feet"])
         super().__init__(description, guard, home_speed, tolerance, max_first)
+        self.check(SHARE_ABOVE_0, stop_speed=stop_speed)
+        self.check(POSITIVE, max_silence=max_silence, foot_scale=foot_scale, patience=patience)
+        self.check(NOT_NEGATIVE, farewell=farewell)
+        self.check(PRIORITY, priority=priority)
         self.interface, self.domain = interface, domain
         self._patience, self._priority = patience, priority
         self._rise_speed, self._stop_speed = home_speed, stop_speed

@@ -13,6 +13,7 @@ import numpy as np
 from hardware.balance import Balance, BalanceLimits
 from hardware.limits import AccelerationLimit, Limit, PositionLimit, RateLimit, Workspace
 from robo_rl.kinematics import Kinematics
+from robo_rl.ranges import COUNT, POSITIVE
 from robo_rl.robot import RobotDescription, Stamp
 from robo_rl.types import Obs
 
@@ -45,6 +46,8 @@ class Guard:
         workspace: tuple[Sequence[float], Sequence[float]] | None = None,
         balance: BalanceLimits | None = None,
     ) -> None:
+        POSITIVE.check("robot.guard.max_age", max_age)
+        COUNT.check("robot.guard.max_misses", max_misses)
         self.dt = description.dt if dt is None else dt
         self.limits = _limits(description, self.dt, workspace)
         self.max_age, self.max_misses = max_age, max_misses

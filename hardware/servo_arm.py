@@ -20,6 +20,7 @@ from hardware.servo_errors import BusCounters, BusError, PortLost
 from hardware.servo_family import ServoFamily, told
 from hardware.servo_health import ServoHealth, ServoLimits, ServoState
 from robo_rl.errors import UnknownName, UserError
+from robo_rl.ranges import COUNT, POSITIVE, SHARE_ABOVE_0
 from robo_rl.robot import RobotDescription
 
 if TYPE_CHECKING:
@@ -75,13 +76,14 @@ class ServoBusArm(Device):
         attempts: int = 3,
         max_losses: int = 3,
         state_time: float = 0.33,
-        max_first: float = float("inf"),
+        max_first: float | None = None,
     ) -> None:
         super().__init__(description, guard, max_first=max_first)
         if safe not in SAFE:
             raise UnknownName("robot.rig.arm.safe", safe, SAFE)
-        if not 0.0 < torque <= 1.0:
-            raise UserError(f"robot.rig.arm.torque={torque}: valid are shares above 0, up to 1")
+        self.check(SHARE_ABOVE_0, torque=torque)
+        self.check(POSITIVE, patience=patience, state_time=state_time)
+        self.check(COUNT, attempts=attempts, max_losses=max_losses)
         self.port, self.calibration = port, calibration
         self.health = ServoHealth(description.names, limits or ServoLimits())
         self.ticks, self._ids = Ticks(calibration, description), calibration.ids

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from robo_rl.ranges import COUNT, NOT_NEGATIVE, POSITIVE, SHARE
+
+KEY = "limits"  # of the arm or the legs
+
 
 @dataclass(frozen=True)
 class ServoLimits:
@@ -15,11 +19,18 @@ class ServoLimits:
     max_temperature: float = 65.0  # [degrees C]; the servo lets go at 70
     min_voltage: float = 4.5  # [V]; for 12 V arms give 10
     max_sag: float = 0.25  # share of the first voltage that may be missing
-    max_current: float = 3.0  # [A]; a stalled servo takes 2.7 at 12 V, and its own protection acts at 3.25
+    max_current: float | None = 3.0  # [A]; a stalled servo takes 2.7 at 12 V, and its own protection acts at 3.25
     current_samples: int = 3  # readings in a row above it
     stuck_error: float = 0.35  # [rad] between setpoint and joint
     stuck_speed: float = 0.05  # [rad/s] below which a joint stands still
     stuck_time: float = 1.0  # [s] of standing still that far off
+
+    def __post_init__(self) -> None:
+        POSITIVE.check_fields(self, KEY, "max_temperature", "stuck_error", "stuck_speed", "stuck_time")
+        POSITIVE.or_null.check_fields(self, KEY, "max_current")  # of none for motors that do not report it
+        NOT_NEGATIVE.check_fields(self, KEY, "min_voltage")
+        SHARE.check_fields(self, KEY, "max_sag")
+        COUNT.check_fields(self, KEY, "current_samples")
 
 
 @dataclass(frozen=True)
@@ -57,14 +68,15 @@ class ServoHealth:
         self.state, limits = state, self.limits
         self._full = state.voltage if self._full is None else self._full
         least = np.maximum(limits.min_voltage, self._full * (1 - limits.max_sag))
-        self._hot = np.where(state.current > limits.max_current, self._hot + 1, 0)
+        most = np.inf if limits.max_current is None else limits.max_current
+        self._hot = np.where(state.current > most, self._hot + 1, 0)
         hot, low = state.temperature > limits.max_temperature, state.voltage < least
         return (
             self._say(hot, lambda j: f"{state.temperature[j]:.0f} degrees C, limit {limits.max_temperature:.0f}")
             or self._say(low, lambda j: f"{state.voltage[j]:.1f} V, limit {least[j]:.1f}")
             or self._say(
                 self._hot >= limits.current_samples,
-                lambda j: f"over-current, {state.current[j]:.1f} A, limit {limits.max_current:.1f}",
+                lambda j: f"over-current, {state.current[j]:.1f} A, limit {most:.1f}",
             )
         )
 

@@ -62,11 +62,10 @@ class UrArm(Device):
         gain: float = 300,
         max_temperature: float = 70.0,
         max_age: float = 0.1,
-        max_first: float = float("inf"),
+        max_first: float | None = None,
     ) -> None:
         super().__init__(description, guard, max_first=max_first)
-        for name, value in (("watchdog", watchdog), ("max_temperature", max_temperature), ("max_age", max_age)):
-            POSITIVE.check(f"robot.rig.arm.{name}", value)
+        self.check(POSITIVE, watchdog=watchdog, max_temperature=max_temperature, max_age=max_age)
         for name, value, (low, high) in (("lookahead", lookahead, LOOKAHEADS), ("gain", gain, GAINS)):
             if not low <= value <= high:
                 raise UserError(f"robot.rig.arm.{name}={value}: valid are {low} to {high}")

@@ -26,10 +26,10 @@ from hardware.servo_health import ServoLimits
 from robo_rl.errors import UserError
 from tests.contract.robot import RobotContract
 from tests.fakes import tiny_arm
+from tests.waiting import ONE, homed
 
 ARM = tiny_arm(dt=0.005)
 QUICK = replace(ARM, joints=tuple(replace(joint, max_acceleration=600.0) for joint in ARM.joints))
-ONE = np.ones(1, bool)
 TICK = 2 * np.pi / 4096
 STEP = ARM.array("max_speed") * ARM.dt
 LIMITS = ServoLimits(stuck_time=0.05)
@@ -63,12 +63,8 @@ class Bench:
         self.arm = arm(ARM, self.bus.port, **options)
 
     def home(self) -> Bench:
-        self.arm.connect()
-        for _ in range(400):
-            if self.arm.home(ONE).all():
-                return self
-            time.sleep(ARM.dt)
-        raise AssertionError(f"the arm never got home: {self.arm.guard.reasons}")
+        homed(self.arm, ARM.dt)
+        return self
 
     def switch_on(self) -> None:
         """The torque comes on, the arm does not move yet; or a fault keeps it off."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +18,7 @@ from hardware.guard import Guard
 from robo_rl.robot import RobotDescription
 
 GO2 = Path(__file__).parents[2] / "configs" / "description" / "go2.yaml"
-ONE = np.ones(1, bool)
 DT = 0.002  # [s] of the low level
-SOON = 5.0  # [s] for what has to come, however busy the machine is
 CALM = DriverSettings(rate=500.0, watchdog=20.0, patience=20.0)  # a busy machine is no fault
 SETTINGS = Go2Settings(0, timeout=0.5)  # [s]
 
@@ -51,11 +47,3 @@ def legs(emulator: EmulatedGo2, dt: float = DT, **options: Any) -> Go2:
 def driven(emulator: EmulatedGo2, settings: DriverSettings = CALM, **options: Any) -> DrivenRobot:
     """Its driver, in a process of its own."""
     return DrivenRobot(legs(emulator, robot().dt, **options), settings)
-
-
-def until(condition: Callable[[], bool], meanwhile: Callable[[], Any] = lambda: None) -> None:
-    end = time.monotonic() + SOON
-    while not condition():
-        assert time.monotonic() < end, "it never came"
-        meanwhile()
-        time.sleep(DT)

@@ -23,15 +23,14 @@ from robo_rl.errors import UserError
 from robo_rl.robot import RobotDescription
 from tests.contract.robot import RobotContract
 from tests.fakes import tiny_arm
+from tests.waiting import ONE, closed_at_the_end, homed, until
 
 ARM = tiny_arm(dt=0.04)
 SO101 = RobotDescription.load(Path(__file__).parents[2] / "configs" / "description" / "so101.yaml")
-ONE = np.ones(1, bool)
 TICK = 2 * np.pi / 4096
 START = (0.2, 0.5)  # [rad]
 CALM = DriverSettings(rate=100.0, watchdog=10.0, patience=10.0, stall=10.0)  # a busy machine is no fault
 QUICK = DriverSettings(rate=100.0, watchdog=0.3, patience=10.0, stall=0.3)
-SOON = 5.0  # [s] for what has to come, however busy the machine is
 
 
 class Bench:
@@ -43,12 +42,8 @@ class Bench:
         self.arm = DrivenRobot(FeetechArm(arm, self.bus.port, **options), settings)
 
     def home(self) -> Bench:
-        self.arm.connect()
-        for _ in range(200):
-            if self.arm.home(ONE).all():
-                return self
-            time.sleep(ARM.dt)
-        raise AssertionError(f"the arm never got home: {self.arm.guard.reasons}")
+        homed(self.arm, ARM.dt)
+        return self
 
     def torque(self) -> list[int]:
         names = self.arm.description.names
@@ -64,15 +59,8 @@ class Bench:
 
 @pytest.fixture
 def make() -> Iterator[Callable[..., Bench]]:
-    made: list[Bench] = []
-
-    def build(*arguments: Any, **options: Any) -> Bench:
-        made.append(Bench(*arguments, **options))
-        return made[-1]
-
-    yield build
-    for bench in made:
-        bench.close()
+    with closed_at_the_end(Bench) as build:
+        yield build
 
 
 class TestDrivenRobot(RobotContract):
@@ -85,13 +73,6 @@ class TestDrivenRobot(RobotContract):
 
     def pass_time(self, robot: DrivenRobot) -> None:
         time.sleep(ARM.dt)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + SOON
-    while not condition():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.005)
 
 
 def test_servos_that_answer_late_are_switched_on_without_silence(make: Callable[..., Bench]) -> None:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,8 @@ from hardware.servo_health import ServoLimits
 from robo_rl.errors import UserError
 from robo_rl.robot import Robot
 from tests.contract.robot import RobotContract
-from tests.hardware.go2_bench import DT, ONE, driven, home, legs, power_on, robot, until
+from tests.hardware.go2_bench import DT, driven, home, legs, power_on, robot
+from tests.waiting import ONE, closed_at_the_end, homed, until
 
 QUICK = DriverSettings(rate=500.0, watchdog=0.5, patience=20.0)
 
@@ -48,24 +50,8 @@ def emulator(powered: EmulatedGo2) -> Iterator[EmulatedGo2]:
 
 @pytest.fixture
 def make(emulator: EmulatedGo2) -> Iterator[Callable[..., Go2]]:
-    made: list[Go2] = []
-
-    def build(**options: Any) -> Go2:
-        made.append(legs(emulator, **options))
-        return made[-1]
-
-    yield build
-    for one in made:
-        one.close()
-
-
-def homed(robot: Any, dt: float = DT) -> Any:
-    robot.connect()
-    for _ in range(2000):
-        if robot.home(ONE).all():
-            return robot
-        time.sleep(dt)
-    raise AssertionError(f"it never got home: {robot.guard.reasons}")
+    with closed_at_the_end(partial(legs, emulator)) as build:
+        yield build
 
 
 def hold(robot: Go2) -> None:
@@ -99,7 +85,7 @@ def test_nothing_is_said_before_it_is_homed(emulator: EmulatedGo2, make: Callabl
 
 
 def test_the_joints_go_where_they_are_sent_in_the_robots_order(emulator: EmulatedGo2, make: Callable[..., Go2]) -> None:
-    one = homed(make())
+    one = homed(make(), DT)
     target = home() + np.linspace(-0.1, 0.1, 12, dtype=np.float32)
 
     def settled() -> bool:
@@ -114,7 +100,7 @@ def test_the_joints_go_where_they_are_sent_in_the_robots_order(emulator: Emulate
 
 def test_a_held_robot_is_told_so_in_every_cycle(emulator: EmulatedGo2, make: Callable[..., Go2]) -> None:
     """A robot that is told nothing damps; so a driver that has nothing new to say repeats itself."""
-    one = homed(make())
+    one = homed(make(), DT)
     before = emulator.found["heard"]
     until(lambda: emulator.found["heard"] > before + 20, one.measure)
     assert emulator.found["active"]
@@ -132,7 +118,7 @@ def test_whatever_is_asked_for_the_motors_keep_their_limits(
     if one.guard.faults.any():
         one.clear()
     if not one.holding:
-        homed(one)
+        homed(one, DT)
     description = robot()
     for target in targets:
         one.write(np.array([target]), ONE)
@@ -152,7 +138,7 @@ def test_whatever_is_asked_for_the_motors_keep_their_limits(
 @pytest.fixture
 def patient(make: Callable[..., Go2]) -> Go2:
     """Its joints need not follow."""
-    return make(limits=ServoLimits(85.0, 24.0, stuck_time=1e9, max_current=np.inf))
+    return make(limits=ServoLimits(85.0, 24.0, stuck_time=1e9, max_current=None))
 
 
 FAULTS = [
@@ -170,8 +156,8 @@ FAULTS = [
     ("wish", "words"), FAULTS, ids=lambda value: next(iter(value)) if isinstance(value, dict) else ""
 )
 def test_a_fault_damps_and_says_why(emulator: EmulatedGo2, make: Callable[..., Go2], wish: Any, words: str) -> None:
-    limits = ServoLimits(85.0, 24.0, max_current=np.inf, stuck_error=0.2, stuck_time=0.2)
-    one = homed(make(max_silence=0.3, limits=limits))
+    limits = ServoLimits(85.0, 24.0, max_current=None, stuck_error=0.2, stuck_time=0.2)
+    one = homed(make(max_silence=0.3, limits=limits), DT)
     emulator.ask(**wish)
     target = home() + np.float32(0.4 if "stuck" in wish else 0.0)
     until(lambda: bool(one.guard.faults[0]), lambda: (one.write(target, ONE), one.measure()))
@@ -192,7 +178,7 @@ def test_a_fallen_robot_is_not_switched_on(emulator: EmulatedGo2, make: Callable
 
 
 def test_packets_that_go_wrong_end_no_session(emulator: EmulatedGo2, make: Callable[..., Go2]) -> None:
-    one = homed(make())
+    one = homed(make(), DT)
     emulator.ask(lost=0.02, late=0.02, late_by=0.01, corrupted=0.02, duplicated=0.02)
     refused = emulator.found["refused"]
     until(lambda: emulator.found["refused"] > refused + 3 and one.tally()["failed"] > 3, lambda: hold(one))
@@ -201,7 +187,7 @@ def test_packets_that_go_wrong_end_no_session(emulator: EmulatedGo2, make: Calla
 
 
 def test_closing_damps_for_a_while(emulator: EmulatedGo2, make: Callable[..., Go2]) -> None:
-    one = homed(make(farewell=0.2))
+    one = homed(make(farewell=0.2), DT)
     before = emulator.found["heard"]
     one.close()
     found = emulator.found
@@ -209,7 +195,7 @@ def test_closing_damps_for_a_while(emulator: EmulatedGo2, make: Callable[..., Go
 
 
 def test_a_first_target_too_far_away_ends_in_damping(emulator, make) -> None:
-    one = homed(make(max_first=0.3))
+    one = homed(make(max_first=0.3), DT)
     target = home() + 0.1
     target[0, 4] += 0.4  # the second leg's thigh
     one.write(target.astype(np.float32), ONE)
@@ -223,7 +209,7 @@ def test_another_publisher_is_refused_and_one_that_appears_is_a_fault(emulator, 
     with pytest.raises(UserError, match="1 other publisher of rt/lowcmd; end the program that commands the robot"):
         make(patience=1.0).connect()
     emulator.ask(rival=False)
-    one = homed(make())
+    one = homed(make(), DT)
     emulator.ask(rival=True)
     until(lambda: bool(one.guard.faults[0]), lambda: hold(one))
     assert "another publisher of rt/lowcmd has appeared" in one.guard.reasons[0]
@@ -251,6 +237,8 @@ def test_an_empty_battery_and_damping_that_is_none_are_said(make: Callable[..., 
         make(limits=ServoLimits(85.0, 31.0)).connect()
     with pytest.raises(UserError, match=r"robot.rig.legs.damping=0.5: valid are 3 to 8"):
         make(damping=0.5)
+    with pytest.raises(UserError, match=r"robot.rig.legs.max_silence=nan: expected a number above 0"):
+        make(max_silence=float("nan"))
 
 
 def test_a_missing_extra_is_said(make: Callable[..., Go2], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,17 +21,16 @@ from hardware.emulators.emulated_ur import EmulatedUr
 from hardware.emulators.plant import SecondOrderFactory
 from hardware.emulators.ur_records import Event
 from hardware.guard import Guard
-from hardware.ur import UrArm
+from hardware.ur import CLOSING, UrArm
 from robo_rl.errors import UserError
 from robo_rl.robot import RobotDescription
 from tests.contract.robot import RobotContract
+from tests.waiting import ONE, closed_at_the_end, homed, until
 
 UR5E = RobotDescription.load("configs/description/ur5e.yaml")
 HOME = UR5E.array("home")
-ONE = np.ones(1, bool)
 START = HOME + 0.1 * np.array([1, 1, 1, 1, 1, 1, -1])  # [rad]
 CALM = DriverSettings(rate=60.0, watchdog=10.0, patience=10.0)  # a busy machine is no fault
-SOON = 20.0  # [s] for what has to come, however busy the machine is
 
 
 class Bench:
@@ -50,12 +49,8 @@ class Bench:
         self.arm: GuardedRobot = device if settings is None else DrivenRobot(device, settings)
 
     def home(self) -> Bench:
-        self.arm.connect()
-        for _ in range(200):
-            if self.arm.home(ONE).all():
-                return self
-            time.sleep(UR5E.dt)
-        raise AssertionError(f"the arm never got home: {self.arm.guard.reasons}")
+        homed(self.arm, UR5E.dt)
+        return self
 
     def hold(self) -> None:
         """One control period in which nothing changes."""
@@ -69,15 +64,8 @@ class Bench:
 
 @pytest.fixture
 def make() -> Iterator[Callable[..., Bench]]:
-    made: list[Bench] = []
-
-    def build(*settings: Any, **options: Any) -> Bench:
-        made.append(Bench(*settings, **options))
-        return made[-1]
-
-    yield build
-    for bench in made:
-        bench.close()
+    with closed_at_the_end(Bench) as build:
+        yield build
 
 
 class TestUrArm(RobotContract):
@@ -90,13 +78,6 @@ class TestUrArm(RobotContract):
 
     def pass_time(self, robot: DrivenRobot) -> None:
         time.sleep(UR5E.dt)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + SOON
-    while not condition():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.005)
 
 
 def fault(bench: Bench) -> str:
@@ -158,6 +139,26 @@ def test_the_driver_answers_while_the_controller_keeps_it_waiting(make) -> None:
     finally:
         os.kill(controller, signal.SIGCONT)
     bench.home()
+
+
+def test_a_stop_while_the_sdk_waits_returns_at_once_and_the_script_ends_when_it_can(make) -> None:
+    """One call of the SDK at a time: none runs beside the one that arms the watchdog."""
+    bench = make(None, arm=replace(UR5E, joints=UR5E.joints[:6]))
+    bench.arm.connect()
+    os.kill(bench.controller.pid, signal.SIGSTOP)
+    try:
+        for _ in range(3):
+            assert not bench.arm.home(ONE).any()
+        start = time.monotonic()
+        bench.arm.stop()
+        stopped = time.monotonic()
+        bench.arm.close()
+        closed = time.monotonic()
+    finally:
+        os.kill(bench.controller.pid, signal.SIGCONT)
+    assert stopped - start < 0.5 * CLOSING <= closed - stopped < 2 * CLOSING
+    until(lambda: not bench.controller.running)
+    assert len(bench.controller.targets) == 0
 
 
 def test_a_driver_that_is_killed_is_the_watchdogs_case_too(make) -> None:
@@ -293,7 +294,7 @@ def test_an_address_without_a_controller_is_refused(make) -> None:
         ({"watchdog": 0.0}, "watchdog=0.0: expected a number above 0"),
         ({"max_age": float("nan")}, "max_age=nan: expected a number above 0"),
         ({"max_temperature": float("inf")}, "max_temperature=inf: expected a number above 0"),
-        ({"max_first": float("nan")}, "max_first=nan: expected an angle above 0 rad"),
+        ({"max_first": float("nan")}, "robot.rig.arm.max_first=nan: expected a number above 0, or null"),
         ({"guard": Guard(UR5E, 1, 1 / 600)}, "servoJ would be sent 600 times a second; the controller takes up to 500"),
         ({"gain": 50}, "gain=50: valid are 100 to 2000"),
         ({"lookahead": 0.5}, "lookahead=0.5: valid are 0.03 to 0.2"),

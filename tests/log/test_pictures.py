@@ -28,7 +28,8 @@ from robo_rl.seeds import Seeds
 from robo_rl.spec import Feature, Spec
 from robo_rl.types import Action, Kind, Step
 from tests.log.streams import Tick, constant, logs, same
-from tests.log.test_recorder_faults import drained, until
+from tests.log.test_recorder_faults import drained
+from tests.waiting import until
 
 FRONT, FAR = "camera/front", "depth/front"
 OBS = spec_of([Camera("front", 24, 16, depth=True), Camera("wrist", 10, 12)]) | {"x": Feature((2,))}

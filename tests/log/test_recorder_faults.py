@@ -26,6 +26,7 @@ from robo_rl.log.recorder import Recorder
 from robo_rl.spec import Feature, Spec
 from robo_rl.types import Kind
 from tests.log.streams import Tick, constant, logs, play, same
+from tests.waiting import until
 
 OBS, ACT, NONE = Spec({"x": Feature((200,), "float64")}), Feature((2,)), Spec({})
 ROOT = Path(__file__).parents[2]
@@ -39,14 +40,6 @@ def ticks(count: int) -> list[Tick]:
 def pid_of(recorder: Recorder) -> int:
     assert isinstance(recorder._writer, RecorderProcess)
     return recorder._writer.pid
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for another process to do something."""
-    end = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < end, "waited for two minutes"
-        time.sleep(0.01)
 
 
 def finished(path: Path) -> bool:
