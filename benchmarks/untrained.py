@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
+from policies import agents
 from policies.actors import Actor, Critic, Features, ResidualHead
 from policies.bundle import Bundle
 from policies.networks import ChunkNet, Inputs, Normalise, like_pairs
@@ -17,7 +18,10 @@ from robo_rl.app.build import make_env, scenario
 from robo_rl.app.compose import compose
 from robo_rl.data.replay import Replay
 from robo_rl.env import RigEnv
+from robo_rl.learn.actor_critic import ActorCritic
 from robo_rl.learn.residual import ResidualConfig, ResidualLearner
+from robo_rl.learn.sac import SACConfig, SACLearner
+from robo_rl.learn.td3 import TD3Config, TD3Learner
 from robo_rl.spec import Feature, Spec
 from robo_rl.types import Action, Kind, Reason, Step, Success
 
@@ -27,6 +31,11 @@ PLANNER = (256, 256, 256)
 HIDDEN = (256, 256)  # configs/learner/residual.yaml
 HOME = (0.0, -0.75, 0.45, 1.55, 0.0, 0.5)  # [rad], near the home pose
 LENGTH = 150  # [ticks] of a made-up episode
+ALIKE: dict[str, tuple[str, Any, Any]] = {
+    "TD3": ("deterministic", TD3Learner, TD3Config()),
+    "SAC": ("gaussian", SACLearner, SACConfig()),
+}
+"""Head, learner and numbers."""
 
 
 @functools.cache
@@ -86,6 +95,17 @@ def make_learner(heads: int) -> ResidualLearner:
     learner = ResidualLearner(features, head, critic, ResidualConfig(), 2, "cpu")
     learner.actor_enabled = True
     return learner
+
+
+def make_alike(algorithm: str, heads: int) -> ActorCritic:
+    """TD3's or SAC's learner with what Stable-Baselines3's has: no LayerNorm, the same sizes."""
+    bundle, (obs_spec, act_spec), rng = make_bundle(), specs(), np.random.default_rng(0)
+    obs, action = (rng.standard_normal((2, size), np.float32) for size in (obs_spec.vector_size, act_spec.size))
+    shape, (head, learner, rule) = agents.Shape(list(HIDDEN), heads, norm=False, cameras=()), ALIKE[algorithm]
+    agent = agents.own(bundle, obs, action, shape, 0.0, 1, head)
+    made = learner(agent.features, agent.head, agent.critic, rule, 2, "cpu")
+    made.actor_enabled = True
+    return made
 
 
 def fill_replay(steps: int, rows: int = 32) -> Replay:

@@ -1,5 +1,5 @@
 """Updates a second of the residual learner, against Stable-Baselines3's TD3 and SAC, the same in JAX (SBX), and the
-machine's matrix products.
+machine's matrix products; and of TD3 and SAC here, against Stable-Baselines3's.
 
 SBX runs in a venv of its own, `build/sbx/venv`, which is made when it is not there; without it its rows have no peer.
 """
@@ -26,7 +26,7 @@ from benchmarks import peers_sbx, untrained
 from benchmarks.elsewhere import ROOT, Elsewhere, install
 from benchmarks.rows import Row, in_turns
 from robo_rl.data.replay import Replay
-from robo_rl.learn.residual import ResidualLearner
+from robo_rl.learn.actor_critic import ActorCritic
 
 BATCH = 256
 VENV, REQUIREMENTS = ROOT / "build/sbx/venv", ("sbx-rl==0.28.0",)
@@ -43,9 +43,9 @@ class Budget:
 
 
 class Ours:
-    """`ResidualLearner.update` on batches drawn from a `Replay` (3-step returns)."""
+    """`update` on batches drawn from a `Replay` (the residual: 3-step returns)."""
 
-    def __init__(self, learner: ResidualLearner, replay: Replay, updates: int) -> None:
+    def __init__(self, learner: ActorCritic, replay: Replay, updates: int) -> None:
         self.learner, self.replay, self.updates = learner, replay, updates
         self._rng = np.random.default_rng(0)
 
@@ -200,6 +200,8 @@ def measure(budget: Budget = Budget(), venv: Path = VENV) -> list[Row]:
         for heads in budget.critics:
             candidates[f"ours {heads}"] = Ours(untrained.make_learner(heads), replay, budget.updates)
             candidates[f"bound {heads}"] = Bound(heads, budget.updates)
+            for name in untrained.ALIKE:
+                candidates[f"{name} {heads}"] = Ours(untrained.make_alike(name, heads), replay, budget.updates)
             for kind in (TD3, SAC):
                 candidates[f"SB3 {kind.__name__} {heads}"] = Peer(kind, heads, capacity, budget.updates)
             for name in ("TD3", "SAC") if python else ():
@@ -207,7 +209,8 @@ def measure(budget: Budget = Budget(), venv: Path = VENV) -> list[Row]:
                 stack.callback(peer.close)
                 candidates[f"SBX {name} {heads}"] = peer
         rates = in_turns(candidates, budget.rounds)
-    return [_row(heads, peer, rates) for heads in budget.critics for peer in PEERS]
+    rows = [_row(heads, peer, rates) for heads in budget.critics for peer in PEERS]
+    return rows + [_alike(heads, name, rates) for heads in budget.critics for name in untrained.ALIKE]
 
 
 def _jax(venv: Path) -> Path | None:
@@ -231,3 +234,9 @@ def _row(heads: int, peer: str, rates: dict[str, float]) -> Row:
     if other is None:
         return Row(name, value, "updates/s", None, None, bound, f"{note}; SBX is not installed")
     return Row(name, value, "updates/s", peer, other, bound, note)
+
+
+def _alike(heads: int, algorithm: str, rates: dict[str, float]) -> Row:
+    name, peer = f"update {algorithm.lower()} critics={heads}", f"SB3 {algorithm}"
+    note = "the same algorithm without LayerNorm; two of the target's heads, all of them in its actor's objective"
+    return Row(name, rates[f"{algorithm} {heads}"], "updates/s", peer, rates[f"{peer} {heads}"], None, note)

@@ -71,6 +71,7 @@ def test_cameras():
 
 
 UPDATES = ["update critics=2", *(f"update critics=2, {peer}" for peer in update.PEERS[1:])]
+UPDATES += ["update td3 critics=2", "update sac critics=2"]
 SMALL = update.Budget((2,), rounds=1, updates=2, replay=2000)
 
 
@@ -78,7 +79,7 @@ def test_updates_without_sbx(tmp_path):
     (tmp_path / "file").touch()
     found = update.measure(SMALL, tmp_path / "file" / "venv")
     assert_well_formed(found, UPDATES)
-    assert [row.peer for row in found] == ["SB3 TD3", "SB3 SAC", None, None]
+    assert [row.peer for row in found] == ["SB3 TD3", "SB3 SAC", None, None, "SB3 TD3", "SB3 SAC"]
     assert found[0].share_of_bound is not None and "not installed" in found[2].note
 
 
@@ -88,7 +89,7 @@ def test_updates_beside_another_interpreters_sbx(tmp_path, monkeypatch):
     monkeypatch.setattr(update, "install", lambda venv, requirements: sys.executable)
     found = update.measure(SMALL)
     assert_well_formed(found, UPDATES)
-    assert [row.peer for row in found] == list(update.PEERS)
+    assert [row.peer for row in found] == [*update.PEERS, "SB3 TD3", "SB3 SAC"]
 
 
 def test_tick():
