@@ -238,5 +238,5 @@ def _row(heads: int, peer: str, rates: dict[str, float]) -> Row:
 
 def _alike(heads: int, algorithm: str, rates: dict[str, float]) -> Row:
     name, peer = f"update {algorithm.lower()} critics={heads}", f"SB3 {algorithm}"
-    note = "the same algorithm without LayerNorm; two of the target's heads, all of them in its actor's objective"
+    note = "the same algorithm, without LayerNorm; the target is the least of two heads, the actor climbs all of them"
     return Row(name, rates[f"{algorithm} {heads}"], "updates/s", peer, rates[f"{peer} {heads}"], None, note)
