@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -45,15 +45,6 @@ def homed(robot: AnyRobot, dt: float) -> AnyRobot:
 
 @contextmanager
 def closed_at_the_end(make: Callable[..., Made]) -> Iterator[Callable[..., Made]]:
-    """The same function; what it has made is closed when the test is over."""
-    made: list[Made] = []
-
-    def build(*arguments: Any, **options: Any) -> Made:
-        made.append(make(*arguments, **options))
-        return made[-1]
-
-    try:
-        yield build
-    finally:
-        for one in made:
-            one.close()
+    """The same function; what it has made is closed when the test is over, the last one first."""
+    with ExitStack() as made:
+        yield lambda *arguments, **options: made.enter_context(closing(make(*arguments, **options)))
